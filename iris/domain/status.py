@@ -1,0 +1,39 @@
+"""Live status of a camera process, as its heartbeat carries it every second."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from iris.base.ids import CameraId
+from iris.domain.camera import CameraState
+
+
+@dataclass(frozen=True, slots=True)
+class CameraStatus:
+    """What a camera is doing now. Times are wall time in microseconds; None where it never happened.
+
+    `sentence` is for people: what is wrong and what to do; never an address with a password.
+    """
+
+    camera_id: CameraId
+    state: CameraState
+    sentence: str = ""
+    error_code: str | None = None
+    heartbeat_us: int = 0
+    connected_since_us: int | None = None
+    last_packet_us: int | None = None
+    last_segment_end_us: int | None = None
+    fps: float = 0.0
+    detect_fps: float = 0.0
+    width_px: int = 0
+    height_px: int = 0
+    video_codec: str = ""
+    audio_codec: str = ""
+    backend: str = ""
+    device: str = ""
+    onnx_providers: tuple[str, ...] = ()
+    in_view: tuple[str, ...] = ()
+    event_id: str | None = None
+    pid: int = 0
+    restart_count: int = 0
+    counters: dict[str, int] = field(default_factory=dict)
