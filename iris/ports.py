@@ -22,8 +22,9 @@ from iris.domain.detection import Detections
 from iris.domain.event import OpenEvent
 from iris.domain.frame import Frame, UInt8Array
 from iris.domain.packet import CodecParams, EncodedPacket
-from iris.domain.segment import Gap, Segment
+from iris.domain.segment import Gap, GapReason, RunStart, Segment
 from iris.domain.status import CameraStatus
+from iris.domain.track import Track
 
 
 class Clock(Protocol):
@@ -228,4 +229,44 @@ class NodeLink(Protocol):
 
     async def changed(self) -> None:
         """Best effort word that the cameras in the database changed; never raises."""
+        ...
+
+
+class PacketTap(Protocol):
+    """Follows the video packets of a camera beside the recorder; must never block its caller."""
+
+    def run_started(self, run: RunStart) -> None:
+        """A new run began; decoders are made anew."""
+        ...
+
+    def packet(self, packet: EncodedPacket, wall_us: int) -> None:
+        """One video packet with the wall time of its PTS."""
+        ...
+
+    def run_ended(self, reason: GapReason, sentence: str) -> None:
+        """The run is over; `sentence` is for people."""
+        ...
+
+
+class SegmentListener(Protocol):
+    """Hears of segments; called on the writer's thread."""
+
+    def segment_published(self, segment: Segment) -> None:
+        """The segment is durable (P1) and in the index."""
+        ...
+
+    def run_ended(self, end_us: int, reason: GapReason) -> None:
+        """No further segment of this run will come; what was recorded reaches to `end_us`."""
+        ...
+
+
+class PresenceObserver(Protocol):
+    """Turns tracks into events; called on the detect loop's thread, returns at once."""
+
+    def observe(self, tracks: Sequence[Track], frame: Frame, now_us: int) -> None:
+        """Tracks after one analysed frame. `frame.wall_us` is when it was taken, `now_us` the wall time now."""
+        ...
+
+    def tick(self, now_us: int) -> None:
+        """Time passed without a frame (camera away, scene idle); called at least every second."""
         ...

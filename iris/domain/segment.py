@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from iris.base.ids import CameraId, RunId
+from iris.domain.packet import CodecParams
 
 
 class GapReason(StrEnum):
@@ -64,3 +65,16 @@ class MissingRange:
     start_us: int
     end_us: int
     reason: GapReason
+
+
+@dataclass(frozen=True, slots=True)
+class RunStart:
+    """The beginning of one unbroken session with a camera, as those who follow its packets hear of it.
+
+    `keyframe_interval_us` is the longest seen in earlier runs of this camera, None while not known.
+    """
+
+    run_id: RunId
+    video: CodecParams
+    audio: CodecParams | None
+    keyframe_interval_us: int | None = None
