@@ -1,0 +1,127 @@
+"""The camera process: `python -m workers.camera FD PARENT_PID DATA_DIR`, started by a node and by nobody else.
+
+Hostile territory: it parses what a camera sends. It holds one camera's secret (taken over the socket, never from
+an argument), no Temporal client, no main database, no web framework. It ends with its parent, publishing the
+unfinished segment first, and never lasts longer than `LAST_SECONDS` after being asked to stop.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iris.adapters.live_feed import CameraFeed, spec_from_json, status_to_json
+from iris.adapters.process import cap_memory, die_with_parent, forbid_core_dumps, hold_lock, prefer_as_oom_victim
+from iris.base.errors import ConflictError
+from iris.base.log import configure_logging, get_logger
+from iris.base.stop import StopToken
+
+if TYPE_CHECKING:
+    from iris.pipeline.camera import CameraRuntime
+
+# Decoder, one network and buffers take under 500 MB; beyond this something is wrong with this camera's stream.
+MEMORY_CAP_BYTES = 2 * 1024**3
+# An orderly stop takes about a second; a hung disk or driver must not keep the lock from the next process.
+LAST_SECONDS = 7.0
+# A predecessor that is publishing its last segment holds the lock for so long at most.
+LOCK_PATIENCE_S = LAST_SECONDS + 3.0
+HEARTBEAT_S = 1.0
+EXIT_LOCKED = 75
+
+
+def _leave_after(seconds: float) -> None:
+    timer = threading.Timer(seconds, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
+
+
+class _Process:
+    """Ties the feed to the runtime; the main thread beats, a second one listens."""
+
+    def __init__(self, feed: CameraFeed, stop: StopToken) -> None:
+        self._feed = feed
+        self._stop = stop
+        self._close_event = False
+
+    def run(self, data_dir: Path) -> int:
+        message = self._feed.receive()
+        if message is None:
+            return 0
+        spec, tuning = spec_from_json(message)
+        # The descriptor is kept open by this frame for the life of the process: it is the one-writer lock.
+        lock = hold_lock(data_dir / "node" / f"{spec.camera_id}.lock", patience_s=LOCK_PATIENCE_S)
+        from workers.wiring.camera import build_camera
+
+        runtime = build_camera(spec, tuning, data_dir, on_outbox=self._say_outbox)
+        runtime.start()
+        threading.Thread(target=self._listen, args=(runtime,), name="feed", daemon=True).start()
+        try:
+            while not self._stop.wait(HEARTBEAT_S):
+                self._send_status(runtime)
+        finally:
+            _leave_after(LAST_SECONDS)
+            runtime.stop(close_event=self._close_event)
+            self._say_outbox()
+            os.close(lock)
+        return 0
+
+    def _send_status(self, runtime: CameraRuntime) -> None:
+        try:
+            self._feed.send(status_to_json(runtime.status()))
+        except OSError:
+            self._stop.stop()  # the node is gone
+
+    def _say_outbox(self) -> None:
+        try:
+            self._feed.send({"type": "outbox"})
+        except OSError:
+            self._stop.stop()
+
+    def _listen(self, runtime: CameraRuntime) -> None:
+        try:
+            while (message := self._feed.receive()) is not None:
+                match message["type"]:
+                    case "snapshot":
+                        jpeg = runtime.snapshot_jpeg() or b""
+                        self._feed.send_bytes({"type": "snapshot", "id": message["id"], "bytes": True}, jpeg)
+                    case "forget":
+                        events = [str(e) for e in message["events"]] if isinstance(message["events"], list) else []
+                        runtime.forget(events)
+                        self._feed.send({"type": "forgot", "events": list(events)})
+                    case "close_event":
+                        self._close_event = True
+                        break
+        except OSError:
+            pass  # the node is gone: the same as an end of the feed
+        finally:
+            self._stop.stop()
+
+
+def main(arguments: list[str]) -> int:
+    """Run until told to stop; the exit code says why it could not."""
+    descriptor, parent_pid, data_dir = int(arguments[0]), int(arguments[1]), Path(arguments[2])
+    stop = StopToken()
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(sig, lambda _signum, _frame: stop.stop())
+    die_with_parent(parent_pid)
+    forbid_core_dumps()
+    cap_memory(MEMORY_CAP_BYTES)
+    prefer_as_oom_victim(500)
+    configure_logging("camera", level=os.environ.get("LOG_LEVEL", "info"))
+    feed = CameraFeed(socket.socket(fileno=descriptor))
+    try:
+        return _Process(feed, stop).run(data_dir)
+    except ConflictError as error:
+        get_logger().error("camera process ends", reason=str(error))
+        return EXIT_LOCKED
+    finally:
+        feed.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

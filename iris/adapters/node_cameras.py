@@ -1,0 +1,82 @@
+"""`DATA_DIR/node/cameras.db`: the node's own last known copy of its cameras, so that recording needs no database.
+
+Addresses stay sealed in it (the same bytes as in the main database). The node alone writes it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from iris.base.ids import CameraId
+from iris.base.sqlite import connect
+from iris.domain.camera import CameraSpec, DetectorBackend
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS cameras (
+  camera_id TEXT PRIMARY KEY, version INTEGER NOT NULL, spec TEXT NOT NULL,
+  rtsp_url_sealed BLOB NOT NULL, detect_url_sealed BLOB
+) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedCamera:
+    """A camera as the database has it: spec without addresses, addresses sealed."""
+
+    version: int
+    spec: CameraSpec
+    rtsp_url_sealed: bytes = field(repr=False)
+    detect_url_sealed: bytes | None = field(default=None, repr=False)
+
+    def opened(self, unseal: Callable[[bytes], str]) -> CameraSpec:
+        """The spec with its addresses in clear, for the camera's own process only."""
+        values = _spec_values(self.spec)
+        values["rtsp_url"] = unseal(self.rtsp_url_sealed)
+        values["detect_url"] = None if self.detect_url_sealed is None else unseal(self.detect_url_sealed)
+        return _spec(values)
+
+
+def _spec_values(spec: CameraSpec) -> dict[str, object]:
+    return {name: getattr(spec, name) for name in CameraSpec.__slots__}
+
+
+def _spec(values: dict[str, object]) -> CameraSpec:
+    values["detector_backend"] = DetectorBackend(cast("str", values["detector_backend"]))
+    values["trigger_classes"] = tuple(cast("list[str]", values["trigger_classes"]))
+    return CameraSpec(**values)  # type: ignore[arg-type]  # built from the fields of CameraSpec itself
+
+
+class NodeCameras:
+    """Reads and replaces the copy; one thread."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._connection = connect(path)
+        self._connection.executescript(_SCHEMA)
+
+    def load(self) -> dict[CameraId, SealedCamera]:
+        """The last known cameras."""
+        rows = self._connection.execute("SELECT version, spec, rtsp_url_sealed, detect_url_sealed FROM cameras")
+        cameras = [SealedCamera(version, _spec(json.loads(spec)), a, b) for version, spec, a, b in rows]
+        return {camera.spec.camera_id: camera for camera in cameras}
+
+    def replace(self, cameras: dict[CameraId, SealedCamera]) -> None:
+        """Make the copy equal to `cameras`, in one transaction."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self._connection.execute("DELETE FROM cameras")
+            self._connection.executemany(
+                "INSERT INTO cameras VALUES (?, ?, ?, ?, ?)",
+                [
+                    (camera_id, c.version, json.dumps(_spec_values(c.spec)), c.rtsp_url_sealed, c.detect_url_sealed)
+                    for camera_id, c in cameras.items()
+                ],
+            )
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")

@@ -1,0 +1,72 @@
+"""What a process asks of the kernel about itself: parent death, one writer, limits, core dumps. Linux only.
+
+Owns no state. Every call is cheap and safe to repeat.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+
+from iris.base.errors import ConflictError
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+
+
+def die_with_parent(parent_pid: int, sig: signal.Signals = signal.SIGTERM) -> None:
+    """Have the kernel send `sig` to this process when its parent dies.
+
+    Args:
+        parent_pid: Pid of the parent as it knew it when it started us; closes the race in which it died before.
+        sig: Signal to get.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, int(sig), 0, 0, 0)
+    if os.getppid() != parent_pid:
+        os.kill(os.getpid(), sig)
+
+
+def forbid_core_dumps() -> None:
+    """No core file and no ptrace by others: memory holds a camera's password."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def cap_memory(most_bytes: int) -> None:
+    """Bound the private writable memory of this process; beyond it allocations fail and the process ends."""
+    resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, most_bytes))
+
+
+def prefer_as_oom_victim(adjustment: int) -> None:
+    """Tell the kernel whom to end first when memory runs out (-1000..1000, higher goes first)."""
+    try:
+        Path("/proc/self/oom_score_adj").write_text(str(adjustment), encoding="ascii")
+    except OSError:
+        return  # a lower value than now needs a privilege; the default order is acceptable then
+
+
+def hold_lock(path: Path, *, patience_s: float) -> int:
+    """Take an exclusive lock that lives as long as this process; the descriptor is returned and must stay open.
+
+    Raises:
+        ConflictError: Another process held it for the whole of `patience_s`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                os.close(descriptor)
+                raise ConflictError(f"another process holds {path.name}") from error
+            time.sleep(0.05)
+        else:
+            return descriptor

@@ -1,0 +1,69 @@
+"""The parts that `iris up` runs as its children: each is restarted with back-off when it dies, all stop in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import time
+from collections.abc import Mapping, Sequence
+
+from iris.base.backoff import backoff_delay_s
+from iris.base.log import get_logger
+
+# The first restart is at once; a part that ran this long starts its back-off anew.
+FIRST_RESTART_S = 0.3
+HEALTHY_S = 30.0
+
+
+class Part:
+    """One child process. Owned by the event loop's main thread, to which its parent-death signal is tied."""
+
+    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.name = name
+        self._arguments = list(arguments)
+        self._environment = {**os.environ, **environment, "IRIS_PARENT_PID": str(os.getpid())}
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = False
+        self._log = get_logger(part=name)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        process = self._process
+        return process.pid if process is not None and process.returncode is None else None
+
+    async def keep_running(self) -> None:
+        """Run it, and again whenever it ends, until `stop`."""
+        attempt = 0
+        while not self._stopping:
+            started = time.monotonic()
+            # A session of its own: Ctrl-C at the terminal reaches `iris up` alone, which then stops all in order.
+            self._process = await asyncio.create_subprocess_exec(
+                *self._arguments, env=self._environment, start_new_session=True, stdin=asyncio.subprocess.DEVNULL
+            )
+            code = await self._process.wait()
+            if self._stopping:
+                return
+            attempt = 1 if time.monotonic() - started > HEALTHY_S else attempt + 1
+            delay_s = backoff_delay_s(attempt, first_s=FIRST_RESTART_S, jitter=random.random())  # noqa: S311 - spread only
+            self._log.error("part ended, starting it again", code=code, restart_in_s=round(delay_s, 1))
+            await asyncio.sleep(delay_s)
+
+    async def stop(self, patience_s: float) -> None:
+        """SIGTERM, then SIGKILL after `patience_s`."""
+        self._stopping = True
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(process.wait(), patience_s)
+        except TimeoutError:
+            self._log.error("part did not stop in time and was killed")
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()

@@ -1,0 +1,265 @@
+"""Keeps one camera process per enabled camera: spawn, heartbeat watch, back-off, one writer.
+
+Runs in the node's event loop on its main thread (the kernel's parent-death signal is tied to the thread that
+started a child). Needs no database and no Temporal. A camera process is not trusted: what it sends is checked, a
+violation ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from iris.adapters.live_feed import JsonObject, encode_json, read_message, spec_to_json, status_from_json
+from iris.base.backoff import backoff_delay_s
+from iris.base.errors import InputError, NotFoundError, UnavailableError
+from iris.base.ids import CameraId
+from iris.base.log import get_logger
+from iris.domain.camera import CameraSpec, CameraState, CameraTuning
+from iris.domain.status import CameraStatus
+from iris.ports import Clock
+
+# A camera whose heartbeat (one a second) is older is offline to everybody, and its process is ended as hung.
+STALE_US = 15_000_000
+# The first restart comes at once: recording is to be back within 5 s of a kill, start included.
+FIRST_RESTART_S = 0.3
+# A process that ran this long starts its back-off anew.
+HEALTHY_S = 30.0
+# An orderly stop publishes the unfinished segment; slow disks included it takes well under this.
+STOP_PATIENCE_S = 8.0
+SNAPSHOT_PATIENCE_S = 3.0
+
+
+@dataclass(slots=True)
+class _Camera:
+    spec: CameraSpec
+    task: asyncio.Task[None] | None = None
+    process: asyncio.subprocess.Process | None = None
+    writer: asyncio.StreamWriter | None = None
+    status: CameraStatus | None = None
+    restart_count: int = 0
+    leaving: bool = False
+    close_event: bool = False
+    snapshots: dict[int, asyncio.Future[bytes]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorEvents:
+    """Whom the supervisor tells, on the event loop's thread."""
+
+    outbox_changed: Callable[[CameraId], None]
+    forgotten: Callable[[CameraId, Sequence[str]], None]
+    started: Callable[[CameraId], None]
+
+
+class CameraSupervisor:
+    """Runs camera processes so that they match the wanted specs."""
+
+    def __init__(self, data_dir: Path, tuning: CameraTuning, clock: Clock, events: SupervisorEvents) -> None:
+        self._data_dir = data_dir
+        self._tuning = tuning
+        self._clock = clock
+        self._events = events
+        self._cameras: dict[CameraId, _Camera] = {}
+        self._request_ids = iter(range(1, 2**62))
+        self._log = get_logger(part="supervisor")
+
+    async def apply(self, wanted: dict[CameraId, CameraSpec]) -> None:
+        """Start, restart and stop until what runs matches; returns once all stops are done.
+
+        A camera that is no longer wanted closes its open event (reason `stopped`); one whose spec changed is
+        restarted and goes on with it. A changed name alone restarts nothing.
+        """
+        gone = [camera_id for camera_id in self._cameras if camera_id not in wanted]
+        changed = [
+            camera_id
+            for camera_id, camera in self._cameras.items()
+            if camera_id in wanted and replace(camera.spec, name="") != replace(wanted[camera_id], name="")
+        ]
+        await asyncio.gather(
+            *(self._stop(camera_id, close_event=True) for camera_id in gone),
+            *(self._stop(camera_id, close_event=False) for camera_id in changed),
+        )
+        for camera_id, spec in wanted.items():
+            if camera_id in self._cameras:
+                self._cameras[camera_id].spec = spec
+                continue
+            camera = _Camera(spec)
+            self._cameras[camera_id] = camera
+            camera.task = asyncio.create_task(self._keep_running(camera), name=f"camera {camera_id}")
+
+    async def stop(self) -> None:
+        """Stop all camera processes in order; open events stay open for the next start."""
+        await asyncio.gather(*(self._stop(camera_id, close_event=False) for camera_id in list(self._cameras)))
+
+    def is_running(self, camera_id: CameraId) -> bool:
+        """Whether this node means to run the camera (its process may be between two starts)."""
+        return camera_id in self._cameras
+
+    def status(self) -> list[CameraStatus]:
+        """Status of all wanted cameras; a stale heartbeat reads as offline."""
+        return [self._status_of(camera) for camera in self._cameras.values()]
+
+    def _status_of(self, camera: _Camera) -> CameraStatus:
+        status = camera.status
+        if status is None:
+            return CameraStatus(
+                camera.spec.camera_id, CameraState.CONNECTING, "The camera process is starting.",
+                restart_count=camera.restart_count,
+            )  # fmt: skip
+        if self._clock.wall_us() - status.heartbeat_us > STALE_US:
+            return replace(
+                status, state=CameraState.OFFLINE, sentence="The camera process gives no sign of life; it is restarted."
+            )
+        return replace(status, restart_count=camera.restart_count)
+
+    async def snapshot(self, camera_id: CameraId) -> bytes:
+        """Newest picture as JPEG.
+
+        Raises:
+            NotFoundError: No such camera here, or no picture yet.
+            UnavailableError: Its process did not answer in time.
+        """
+        camera = self._cameras.get(camera_id)
+        if camera is None or camera.writer is None:
+            raise NotFoundError("the camera is not running, so there is no picture of it")
+        number = next(self._request_ids)
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        camera.snapshots[number] = answer
+        try:
+            self._send(camera, {"type": "snapshot", "id": number})
+            jpeg = await asyncio.wait_for(answer, SNAPSHOT_PATIENCE_S)
+        except TimeoutError as error:
+            raise UnavailableError("the camera process did not answer in time") from error
+        finally:
+            camera.snapshots.pop(number, None)
+        if not jpeg:
+            raise NotFoundError("no picture of this camera has arrived yet")
+        return jpeg
+
+    def forget(self, camera_id: CameraId, event_ids: Sequence[str]) -> None:
+        """Ask the camera process to drop the outbox rows of finished events; answered by `forgotten`."""
+        camera = self._cameras.get(camera_id)
+        if camera is not None and event_ids:
+            self._send(camera, {"type": "forget", "events": list(event_ids)})
+
+    def _send(self, camera: _Camera, message: JsonObject) -> None:
+        if camera.writer is not None and not camera.writer.is_closing():
+            camera.writer.write(encode_json(message))
+
+    async def _stop(self, camera_id: CameraId, *, close_event: bool) -> None:
+        camera = self._cameras[camera_id]
+        camera.leaving = True
+        if close_event:
+            self._send(camera, {"type": "close_event"})
+        process = camera.process
+        if process is not None and process.returncode is None:
+            if not close_event:  # a closing camera leaves by itself once its event is closed
+                with contextlib.suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(process.wait(), STOP_PATIENCE_S)
+            except TimeoutError:
+                self._log.warning("camera process killed, it did not stop", camera_id=camera_id)
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+        if camera.task is not None:
+            camera.task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await camera.task
+        del self._cameras[camera_id]
+
+    async def _keep_running(self, camera: _Camera) -> None:
+        attempt = 0
+        while True:
+            started_us = self._clock.monotonic_us()
+            try:
+                reason = await self._run_once(camera)
+            except OSError as error:
+                reason = f"could not be started: {error.strerror}"
+            if camera.leaving:
+                return
+            attempt = 1 if self._clock.monotonic_us() - started_us > HEALTHY_S * 1_000_000 else attempt + 1
+            camera.restart_count += 1
+            delay_s = backoff_delay_s(attempt, first_s=FIRST_RESTART_S, jitter=random.random())  # noqa: S311 - spread only
+            self._log.warning(
+                "camera process ended", camera_id=camera.spec.camera_id, reason=reason, restart_in_s=round(delay_s, 1)
+            )
+            camera.status = CameraStatus(
+                camera.spec.camera_id, CameraState.ERROR,
+                f"The camera process {reason}; it is started again in {delay_s:.1f} s.",
+                error_code="process_died", heartbeat_us=self._clock.wall_us(), restart_count=camera.restart_count,
+            )  # fmt: skip
+            await asyncio.sleep(delay_s)
+
+    async def _run_once(self, camera: _Camera) -> str:
+        """Run the process until it ends; says how it ended."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)  # noqa: FBT003 - the library's own signature
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "workers.camera",
+                str(theirs.fileno()), str(os.getpid()), str(self._data_dir),
+                pass_fds=(theirs.fileno(),), start_new_session=True, stdin=asyncio.subprocess.DEVNULL,
+            )  # fmt: skip
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        camera.process = process
+        reader, camera.writer = await asyncio.open_unix_connection(sock=ours, limit=1024 * 1024)
+        self._send(camera, spec_to_json(camera.spec, self._tuning))
+        self._events.started(camera.spec.camera_id)
+        violation = ""
+        try:
+            violation = await self._listen(camera, reader)
+        finally:
+            camera.writer.close()
+            camera.writer = None
+            for waiting in camera.snapshots.values():
+                if not waiting.done():
+                    waiting.set_result(b"")
+            if violation and process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+        code = await process.wait()
+        return violation or (f"was ended by signal {-code}" if code < 0 else f"ended with code {code}")
+
+    async def _listen(self, camera: _Camera, reader: asyncio.StreamReader) -> str:
+        """Take messages until the process leaves ('') or must be ended (why)."""
+        while True:
+            try:
+                message, payload = await asyncio.wait_for(read_message(reader), STALE_US / 1_000_000)
+                self._take(camera, message, payload)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                return ""
+            except TimeoutError:
+                return "hung (no heartbeat for 15 s)"
+            except (InputError, KeyError, TypeError, ValueError):
+                return "sent what is not acceptable"
+
+    def _take(self, camera: _Camera, message: JsonObject, payload: bytes) -> None:
+        camera_id = camera.spec.camera_id
+        match message["type"]:
+            case "status":
+                camera.status = status_from_json(camera_id, message)
+            case "outbox":
+                self._events.outbox_changed(camera_id)
+            case "forgot":
+                events = message["events"]
+                self._events.forgotten(camera_id, [str(e) for e in events] if isinstance(events, list) else [])
+            case "snapshot":
+                waiting = camera.snapshots.get(int(str(message["id"])))
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(payload)
+            case other:
+                raise InputError(f"unknown live feed message {other!r}")
