@@ -65,7 +65,7 @@ def _version(_arguments: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="iris", description="Iris watches RTSP cameras and keeps the footage that matters, never losing it silently.",
+        prog="iris", description="Iris watches RTSP cameras and keeps the footage that matters.",
         epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
