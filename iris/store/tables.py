@@ -124,6 +124,7 @@ events = Table(
     CheckConstraint("(finalised_us IS NOT NULL) = (state IN ('ready','partial','failed'))", name="finalised"),
     Index("ix_events_page", "started_us", "event_id"),
     Index("ix_events_camera_page", "camera_id", "started_us", "event_id"),
+    Index("ix_events_state_page", "state", "started_us", "event_id"),
 )
 
 event_labels = Table(

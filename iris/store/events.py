@@ -1,0 +1,305 @@
+"""Rows of events: applying messages in any order, the one terminal state, and pages.
+
+Messages may come first, twice, late or out of order; a row keeps the newest by sequence number, goes only forward
+(open, closing, terminal) and reaches exactly one terminal state. A page costs one query for the events and one
+each for their clip files and ranges, and never counts rows.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, delete, select, tuple_, update
+
+from iris.base.errors import InputError, NotFoundError
+from iris.base.ids import CameraId, EventId, NodeId
+from iris.contracts.events import ClipFile, ClipResult, EventMessage, FinaliseEvent, RecordedEvent, TimeRange
+from iris.domain.event import EndReason, EventState
+from iris.store.cursors import check_limit, decode_cursor, encode_cursor
+from iris.store.statements import insert
+from iris.store.tables import clip_files, event_labels, event_ranges, events
+
+_TERMINAL = tuple(state.value for state in EventState if state.terminal)
+_CLIP_FILE_FIELDS = tuple(column.name for column in clip_files.columns if column.name not in ("event_id", "part"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRow:
+    """An event as the database has it. Times are wall time in microseconds; None as in `iris.store.tables`."""
+
+    event_id: EventId
+    camera_id: CameraId
+    node_id: NodeId
+    state: EventState
+    seq: int
+    labels: tuple[str, ...]
+    started_us: int
+    last_seen_us: int
+    ended_us: int | None
+    end_reason: EndReason | None
+    window_start_us: int
+    window_end_us: int | None
+    continues: EventId | None
+    backend: str
+    thumbnail_path: str | None
+    failure: str | None
+    created_us: int
+    finalised_us: int | None
+    clip_files: tuple[ClipFile, ...] = ()
+    covered: tuple[TimeRange, ...] = ()
+    missing: tuple[TimeRange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilters:
+    """Which events a page shows; what is None does not filter. `from_us` <= started < `to_us`."""
+
+    camera_id: CameraId | None = None
+    from_us: int | None = None
+    to_us: int | None = None
+    label: str | None = None
+    state: EventState | None = None
+
+
+class EventRepository:
+    """Events over one connection in a transaction; never commits."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def record(self, message: EventMessage, now_us: int) -> RecordedEvent:
+        """Insert or update from one message; late, repeated and out-of-order ones change nothing.
+
+        Raises:
+            InputError: A closed message without the end of its window.
+        """
+        row = self._locked(message, now_us)
+        state = EventState(row.state)
+        # A close is never undone: what comes after it may bring only another close.
+        goes_on = state is EventState.OPEN or (state is EventState.CLOSING and _is_closed(message))
+        if goes_on and message.seq > row.seq:
+            self._apply(message, message.seq)
+            state = EventState.CLOSING if _is_closed(message) else state
+        return RecordedEvent(state.value, state.terminal)
+
+    def finalise(self, request: FinaliseEvent, now_us: int) -> RecordedEvent:
+        """Write the terminal state, clip files and ranges, once; a second call answers what holds.
+
+        Raises:
+            InputError: The clip's state is not terminal, or the message does not close the event.
+        """
+        message, clip = request.message, request.clip
+        target = EventState(clip.state)
+        if not target.terminal or not _is_closed(message):
+            raise InputError("an event is finalised with a closed message and ready, partial or failed")
+        row = self._locked(message, now_us)
+        state = EventState(row.state)
+        if state.terminal:
+            return RecordedEvent(state.value, terminal=True)
+        # The clip was made for this message's window, so this message is what the row says, even if one was newer.
+        self._apply(message, max(message.seq, row.seq))
+        self._connection.execute(
+            update(events)
+            .where(events.c.event_id == message.event_id)
+            .values(
+                state=target.value,
+                failure=(clip.failure or "no reason was given") if target is EventState.FAILED else None,
+                thumbnail_path=request.thumbnail_path,
+                finalised_us=now_us,
+            )
+        )
+        self._insert_clip(message.event_id, clip)
+        return RecordedEvent(target.value, terminal=True)
+
+    def get(self, event_id: EventId) -> EventRow:
+        """One event with its files and ranges.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        row = self._connection.execute(select(events).where(events.c.event_id == event_id)).one_or_none()
+        if row is None:
+            raise NotFoundError(f"there is no event {event_id}")
+        return self._with_details([row])[0]
+
+    def page(
+        self, filters: EventFilters, *, limit: int = 50, cursor: str | None = None, offset: int = 0
+    ) -> tuple[list[EventRow], str | None]:
+        """Events newest first, and the cursor of the next page (None at the end).
+
+        Args:
+            filters: Which events.
+            limit: 1 to 500.
+            cursor: Where to go on; constant cost however deep.
+            offset: Rows to skip; its cost grows with it. Not together with a cursor.
+
+        Raises:
+            InputError: `limit`, `cursor` or `offset` is not acceptable.
+        """
+        check_limit(limit, offset)
+        if cursor is not None and offset:
+            raise InputError("cursor and offset cannot be combined", field="offset")
+        query = _page_query(filters, cursor).limit(limit + 1)
+        rows = self._connection.execute(query.offset(offset) if offset else query).all()
+        page = self._with_details(list(rows[:limit]))
+        more = len(rows) > limit
+        return page, encode_cursor(page[-1].started_us, page[-1].event_id) if more else None
+
+    def unfinished(self) -> list[EventRow]:
+        """Every event without a terminal state, oldest first; there are few."""
+        query = select(events).where(events.c.state.not_in(_TERMINAL)).order_by(events.c.started_us)
+        return self._with_details(list(self._connection.execute(query).all()))
+
+    def _locked(self, message: EventMessage, now_us: int) -> Row[Any]:
+        """The event's row, made from the message where there was none, locked until the transaction ends."""
+        if message.kind == "closed" and message.window_end_us is None:
+            raise InputError("a closed message needs the end of its window", field="window_end_us")
+        statement = insert(self._connection, events).values(
+            event_id=message.event_id, seq=message.seq, created_us=now_us, **_columns(message)
+        )
+        if self._connection.execute(statement.on_conflict_do_nothing(index_elements=["event_id"])).rowcount == 1:
+            self._write_labels(message)
+        return self._connection.execute(
+            select(events).where(events.c.event_id == message.event_id).with_for_update()
+        ).one()
+
+    def _apply(self, message: EventMessage, seq: int) -> None:
+        self._connection.execute(
+            update(events).where(events.c.event_id == message.event_id).values(seq=seq, **_columns(message))
+        )
+        self._connection.execute(delete(event_labels).where(event_labels.c.event_id == message.event_id))
+        self._write_labels(message)
+
+    def _write_labels(self, message: EventMessage) -> None:
+        rows = [
+            {
+                "label": label,
+                "started_us": message.started_us,
+                "event_id": message.event_id,
+                "camera_id": message.camera_id,
+            }
+            for label in sorted(set(message.labels))
+        ]
+        if rows:
+            self._connection.execute(insert(self._connection, event_labels), rows)
+
+    def _insert_clip(self, event_id: str, clip: ClipResult) -> None:
+        files = [
+            {"event_id": event_id, "part": part} | {name: getattr(file, name) for name in _CLIP_FILE_FIELDS}
+            for part, file in enumerate(clip.files)
+        ]
+        ranges = [
+            {"event_id": event_id, "start_us": span.start_us, "end_us": span.end_us, "reason": reason}
+            for span, reason in [
+                *((s, None) for s in clip.covered),
+                *((s, s.reason or "unknown") for s in clip.missing),
+            ]
+        ]
+        if files:
+            self._connection.execute(insert(self._connection, clip_files), files)
+        if ranges:
+            self._connection.execute(insert(self._connection, event_ranges), ranges)
+
+    def _with_details(self, rows: list[Row[Any]]) -> list[EventRow]:
+        if not rows:
+            return []
+        ids = [row.event_id for row in rows]
+        files: dict[str, list[ClipFile]] = {}
+        spans: dict[str, list[TimeRange]] = {}
+        missing: dict[str, list[TimeRange]] = {}
+        by_file = (
+            select(clip_files).where(clip_files.c.event_id.in_(ids)).order_by(clip_files.c.event_id, clip_files.c.part)
+        )
+        for event_id, _part, *values in self._connection.execute(by_file).all():
+            files.setdefault(event_id, []).append(ClipFile(*values))
+        by_range = (
+            select(event_ranges)
+            .where(event_ranges.c.event_id.in_(ids))
+            .order_by(event_ranges.c.event_id, event_ranges.c.start_us)
+        )
+        for event_id, start_us, end_us, reason in self._connection.execute(by_range).all():
+            into = spans if reason is None else missing
+            into.setdefault(event_id, []).append(TimeRange(start_us, end_us, reason or ""))
+        return [
+            _domain(
+                row,
+                tuple(files.get(row.event_id, ())),
+                tuple(spans.get(row.event_id, ())),
+                tuple(missing.get(row.event_id, ())),
+            )
+            for row in rows
+        ]
+
+
+def _is_closed(message: EventMessage) -> bool:
+    return message.kind == "closed"
+
+
+def _columns(message: EventMessage) -> dict[str, object]:
+    closed = _is_closed(message)
+    return {
+        "camera_id": message.camera_id,
+        "node_id": message.node_id,
+        "state": EventState.CLOSING.value if closed else EventState.OPEN.value,
+        "labels": json.dumps(sorted(set(message.labels))),
+        "started_us": message.started_us,
+        "last_seen_us": message.last_seen_us,
+        "ended_us": message.last_seen_us if closed else None,
+        "end_reason": message.end_reason if closed else None,
+        "window_start_us": message.window_start_us,
+        "window_end_us": message.window_end_us if closed else None,
+        "continues": message.continues,
+        "backend": message.backend,
+    }
+
+
+def _page_query(filters: EventFilters, cursor: str | None) -> Select[Any]:
+    """The page in the order of an index: that of labels where a label is asked for, else that of events."""
+    query = select(events)
+    key: tuple[ColumnElement[int], ColumnElement[str]] = (events.c.started_us, events.c.event_id)
+    camera: ColumnElement[str] = events.c.camera_id
+    if filters.label is not None:
+        query = query.join(event_labels, event_labels.c.event_id == events.c.event_id)
+        query = query.where(event_labels.c.label == filters.label)
+        key, camera = (event_labels.c.started_us, event_labels.c.event_id), event_labels.c.camera_id
+    if filters.camera_id is not None:
+        query = query.where(camera == filters.camera_id)
+    if filters.from_us is not None:
+        query = query.where(key[0] >= filters.from_us)
+    if filters.to_us is not None:
+        query = query.where(key[0] < filters.to_us)
+    if filters.state is not None:
+        query = query.where(events.c.state == filters.state.value)
+    if cursor is not None:
+        query = query.where(tuple_(*key) < tuple_(*decode_cursor(cursor)))
+    return query.order_by(key[0].desc(), key[1].desc())
+
+
+def _domain(
+    row: Row[Any], files: tuple[ClipFile, ...], covered: tuple[TimeRange, ...], missing: tuple[TimeRange, ...]
+) -> EventRow:
+    return EventRow(
+        event_id=row.event_id,
+        camera_id=row.camera_id,
+        node_id=row.node_id,
+        state=EventState(row.state),
+        seq=row.seq,
+        labels=tuple(json.loads(row.labels)),
+        started_us=row.started_us,
+        last_seen_us=row.last_seen_us,
+        ended_us=row.ended_us,
+        end_reason=None if row.end_reason is None else EndReason(row.end_reason),
+        window_start_us=row.window_start_us,
+        window_end_us=row.window_end_us,
+        continues=row.continues,
+        backend=row.backend,
+        thumbnail_path=row.thumbnail_path,
+        failure=row.failure,
+        created_us=row.created_us,
+        finalised_us=row.finalised_us,
+        clip_files=files,
+        covered=covered,
+        missing=missing,
+    )
