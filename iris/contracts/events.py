@@ -7,6 +7,17 @@ All `_us` are wall time in microseconds UTC. States and reasons are the values o
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
+
+# Kinds of an `EventMessage`; `iris.domain.event` has the states and end reasons as enums (a test compares them).
+KIND_OPENED: Final = "opened"
+KIND_UPDATED: Final = "updated"
+KIND_CLOSED: Final = "closed"
+STATE_OPEN: Final = "open"
+STATE_CLOSING: Final = "closing"
+STATE_FAILED: Final = "failed"
+END_ABANDONED: Final = "abandoned"
+GAP_UNKNOWN: Final = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

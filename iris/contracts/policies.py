@@ -13,6 +13,13 @@ ASSEMBLE_TIMEOUT = timedelta(minutes=10)
 # A node that is down is waited for: as long as pinned segments are kept. Never a schedule-to-start timeout.
 NODE_PATIENCE = timedelta(hours=24)
 
+# Asking, releasing and publishing a thumbnail touch a few small files.
+NODE_STEP_TIMEOUT = timedelta(seconds=30)
+# The clip is finished and its row written; only the pins and outbox rows still wait for their host.
+RELEASE_PATIENCE = 7 * NODE_PATIENCE
+# How long after the window's end assembly waits for a segment that is still being written.
+SEGMENT_PATIENCE = timedelta(seconds=15)
+
 RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=0.5),
     backoff_coefficient=2.0,
