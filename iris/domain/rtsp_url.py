@@ -1,19 +1,28 @@
-"""Parse, check and mask a camera's address.
+"""Parse, check, mask and edit a camera's address.
 
-One validator for every door: the api before anything starts, and the camera process again before each open.
+One validator for every door: the api before anything starts, and the camera process again before each open. What
+could be read in two ways by two parsers is refused with the spelling that cannot (an `@`, `/` or `?` in a password
+is written %40, %2F or %3F), so that what was checked is what the media library connects to, and the mask hides
+all of it. Pure.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from iris.base.errors import CameraAddressError
 from iris.base.redact import MASK
 
 _MOST_BYTES = 2048
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?|[0-9A-Fa-f:.]+")
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?")
+_PORT = re.compile(r"[0-9]{1,5}")
+# Some recorders take user and password in the path (`/user=admin_password=x_channel=1`): hide from there to its end.
+_PATH_SECRET = re.compile(r"(?i)(pass(?:word|wd)?|pwd|user(?:name)?|token)=[^/]*")
+# What FFmpeg's RTSP input takes out of the query as its own options (libavformat/rtsp.c, ff_rtsp_connect).
+_MEDIA_OPTIONS = frozenset({"udp", "tcp", "multicast", "http", "https", "filter_src"})
 DEFAULT_PORT = {"rtsp": 554, "rtsps": 322}
 
 
@@ -43,35 +52,110 @@ def parse_rtsp_url(text: str) -> RtspUrl:
     Raises:
         CameraAddressError: With a sentence that says what is allowed and never repeats the address.
     """
-    if len(text.encode()) > _MOST_BYTES:
-        raise CameraAddressError(f"the address is longer than {_MOST_BYTES} bytes")
-    decoded = unquote(text)
-    if any(ord(c) <= 0x20 or ord(c) == 0x7F for c in text) or any(ord(c) < 0x20 or ord(c) == 0x7F for c in decoded):
-        raise CameraAddressError("the address holds a space or a control character; encode it as %20")
+    url = _parse(text)
+    if MASK in unquote(text):
+        raise CameraAddressError(f"the address holds {MASK}, which only stands for what was hidden; enter it in full")
+    return url
+
+
+def mask_rtsp_url(text: str) -> str:
+    """The address with user, password and query replaced by `***`; of no acceptable address only `***` is left."""
+    try:
+        _parse(text)
+    except CameraAddressError:
+        return MASK
+    parts = urlsplit(text)
+    netloc = f"{MASK}@{parts.netloc.rpartition('@')[2]}" if "@" in parts.netloc else parts.netloc
+    return urlunsplit((parts.scheme, netloc, _mask_path(parts.path), MASK if parts.query else "", ""))
+
+
+def edit_rtsp_url(submitted: str, stored: str) -> RtspUrl:
+    """The address that an edit means: blank keeps the stored one, `***` keeps the part that it hides.
+
+    Only while scheme, host and port stay the same; else a stored password could be sent to a host of the editor's
+    choice.
+
+    Args:
+        submitted: What the user sent: blank, masked as `mask_rtsp_url` does (the user name before `:***` may be
+            written out), or a whole new address.
+        stored: The whole address in use.
+
+    Raises:
+        CameraAddressError: The new address is not acceptable, or hides what cannot be filled in.
+    """
+    if not submitted.strip():
+        return parse_rtsp_url(stored)
+    new = _parse(submitted)
+    if MASK not in unquote(submitted):
+        return new
+    old = parse_rtsp_url(stored)
+    if not new.same_target(old):
+        raise CameraAddressError("the scheme, host or port changed: enter the address with its user and password again")
+    return parse_rtsp_url(_fill_in(urlsplit(submitted), urlsplit(stored)))
+
+
+def _parse(text: str) -> RtspUrl:
+    _check_characters(text)
     try:
         parts: SplitResult = urlsplit(text)
-        port = parts.port
+        host = parts.hostname or ""
     except ValueError as error:
         raise CameraAddressError("the address cannot be read: the host or the port is malformed") from error
     if parts.scheme not in DEFAULT_PORT or not text.startswith(f"{parts.scheme}://"):
         raise CameraAddressError("the address must begin with rtsp:// or rtsps:// in lower case")
-    host = parts.hostname or ""
-    if _HOST.fullmatch(host) is None:
-        raise CameraAddressError("the address needs a host, such as rtsp://192.0.2.10:554/stream")
-    if port == 0:
-        raise CameraAddressError("the port must be between 1 and 65535")
-    if parts.fragment:
+    if "@" in parts.path or "@" in parts.query:
+        raise CameraAddressError("the address holds an @ after the host; encode /, ? and @ as %2F, %3F and %40")
+    if parts.fragment or "#" in text:
         raise CameraAddressError("the address must not hold a fragment (#...); encode a # in the password as %23")
+    _check_host(host, bracketed="[" in parts.netloc)
+    options = {item.partition("=")[0] for item in re.split("[&?]", parts.query)}
+    if options & _MEDIA_OPTIONS:
+        raise CameraAddressError("the address must not hold options of the media library, such as ?tcp")
+    port = _port(parts.netloc)
     return RtspUrl(text, parts.scheme, host, port or DEFAULT_PORT[parts.scheme], "@" in parts.netloc)
 
 
-def mask_rtsp_url(text: str) -> str:
-    """The address with user, password and query values replaced by `***`; total, never raises."""
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return MASK
-    netloc = parts.netloc
-    if "@" in netloc:
-        netloc = f"{MASK}@{netloc.rpartition('@')[2]}"
-    return urlunsplit((parts.scheme, netloc, parts.path, MASK if parts.query else "", ""))
+def _check_characters(text: str) -> None:
+    if len(text) > _MOST_BYTES:
+        raise CameraAddressError(f"the address is longer than {_MOST_BYTES} bytes")
+    if any(not 0x20 < ord(c) < 0x7F for c in text) or any(ord(c) < 0x20 or ord(c) == 0x7F for c in unquote(text)):
+        raise CameraAddressError("the address holds a space, a control character or a letter outside ASCII; encode it")
+    if any(c in '\\"<>`' for c in text):
+        raise CameraAddressError('the address holds one of \\ " < > `; encode it, such as %5C for a \\')
+
+
+def _check_host(host: str, *, bracketed: bool) -> None:
+    if bracketed:
+        try:
+            IPv6Address(host)
+        except ValueError as error:
+            raise CameraAddressError("the host in brackets must be an IPv6 address, such as [2001:db8::10]") from error
+        return
+    if _NAME.fullmatch(host) is None:
+        raise CameraAddressError("the address needs a host, such as rtsp://192.0.2.10:554/stream")
+
+
+def _port(netloc: str) -> int | None:
+    """The port written in a network location, None where there is none."""
+    written = netloc.rpartition("@")[2].rpartition("]")[2]
+    _, colon, digits = written.rpartition(":")
+    if not colon:
+        return None
+    if _PORT.fullmatch(digits) is None or not 1 <= int(digits) <= 65_535:
+        raise CameraAddressError("the port must be between 1 and 65535")
+    return int(digits)
+
+
+def _mask_path(path: str) -> str:
+    return _PATH_SECRET.sub(rf"\1={MASK}", path)
+
+
+def _fill_in(new: SplitResult, old: SplitResult) -> str:
+    """The submitted address with every masked part taken from the stored one; an unknown mask stays and is refused."""
+    userinfo, at, place = new.netloc.rpartition("@")
+    kept = old.netloc.rpartition("@")[0]
+    if userinfo in (MASK, f"{MASK}:{MASK}", f"{kept.partition(':')[0]}:{MASK}") and kept:
+        userinfo = kept
+    path = old.path if new.path == _mask_path(old.path) else new.path
+    query = old.query if new.query == MASK and old.query else new.query
+    return urlunsplit((new.scheme, f"{userinfo}{at}{place}", path, query, ""))
