@@ -23,7 +23,7 @@ from iris.domain.event import OpenEvent
 from iris.domain.frame import Frame, UInt8Array
 from iris.domain.packet import CodecParams, EncodedPacket
 from iris.domain.segment import Gap, GapReason, RunStart, Segment
-from iris.domain.status import CameraStatus
+from iris.domain.status import CameraStatus, GpuMemory, NodeFacts
 from iris.domain.track import Track
 
 
@@ -231,6 +231,46 @@ class NodeLink(Protocol):
         """Best effort word that the cameras in the database changed; never raises."""
         ...
 
+    async def facts(self) -> NodeFacts:
+        """What the node says of its detector and outbox.
+
+        Raises:
+            UnavailableError: The node does not answer.
+        """
+        ...
+
+
+class AddressVault(Protocol):
+    """Seals camera addresses for the database; a sealed one is bytes that only this installation can read."""
+
+    def seal(self, text: str) -> bytes:
+        """Encrypt."""
+        ...
+
+    def unseal(self, sealed: bytes) -> str:
+        """Decrypt.
+
+        Raises:
+            ConfigError: It was sealed with another key.
+        """
+        ...
+
+
+class TemporalProbe(Protocol):
+    """Asks Temporal for a sign of life."""
+
+    async def answers(self) -> bool:
+        """Whether Temporal serves requests now; bounded in time, never raises."""
+        ...
+
+
+class GpuProbe(Protocol):
+    """Asks the driver about the GPU."""
+
+    def memory(self) -> GpuMemory | None:
+        """Memory of the first GPU, None where there is none; may block for seconds."""
+        ...
+
 
 class PacketTap(Protocol):
     """Follows the video packets of a camera beside the recorder; must never block its caller."""
@@ -291,6 +331,11 @@ class Picture(Protocol):
 
 class FrameDecoder(Protocol):
     """Decodes the video packets of one run, in one thread."""
+
+    @property
+    def damaged_count(self) -> int:
+        """Packets that could not be decoded."""
+        ...
 
     def decode(self, packet: EncodedPacket, wall_us: int) -> Sequence[Picture]:
         """Feed a packet; pictures that came out, in the order of presentation. Damaged data gives none."""

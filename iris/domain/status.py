@@ -37,3 +37,28 @@ class CameraStatus:
     pid: int = 0
     restart_count: int = 0
     counters: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What a node says of itself: its detector, and how far its outbox is behind.
+
+    `backend` is what really runs (`motion` where no model was found), `device` where it runs (`cpu`, `cuda`).
+    """
+
+    node_id: str
+    version: str
+    backend: str
+    device: str
+    onnx_providers: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    outbox_depth: int = 0
+    outbox_oldest_age_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class GpuMemory:
+    """Memory of the first GPU."""
+
+    used_mb: int
+    total_mb: int

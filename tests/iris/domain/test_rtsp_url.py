@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from iris.base.errors import CameraAddressError
-from iris.domain.rtsp_url import MASK, edit_rtsp_url, mask_rtsp_url, parse_rtsp_url
+from iris.base.redact import MASK
+from iris.domain.rtsp_url import edit_rtsp_url, mask_rtsp_url, parse_rtsp_url
 
 STORED = "rtsp://admin:S3cret-CANARY@cam.example:8554/live/ch0?user=u&password=Q-CANARY"
 
@@ -174,7 +177,5 @@ def test_edit_never_stores_a_mask_nor_carries_a_secret_away_when_a_masked_addres
 @given(st.text())
 def test_mask_and_parse_never_fail_otherwise_when_given_anything(text: str) -> None:
     mask_rtsp_url(text)
-    try:
+    with contextlib.suppress(CameraAddressError):
         parse_rtsp_url(text)
-    except CameraAddressError:
-        pass
