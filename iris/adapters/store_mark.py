@@ -1,0 +1,122 @@
+"""`DATA_DIR/store.json`: which database belongs to this data directory.
+
+A data directory and a database are a pair. Where they are not - another mount, a restored copy of one of them, an
+empty database next to footage - Iris refuses to record rather than mix or delete anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from iris.adapters.media_files import make_dir, translated
+from iris.adapters.once_file import create_once, read_text_once
+from iris.base.errors import ConfigError, StoreMismatchError
+from iris.ports import IdSource
+
+_MARK = "store.json"
+# Folders whose content only a database can explain.
+_FOOTAGE = ("recordings", "thumbnails", "segments", "pending")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreMark:
+    """What `store.json` says."""
+
+    store_id: str
+    generation: int
+
+
+def read_mark(data_dir: Path) -> StoreMark | None:
+    """The mark of a data directory; None where it never had one.
+
+    Raises:
+        StoreMismatchError: The file is there but damaged.
+        StorageError: It cannot be read.
+    """
+    text = read_text_once(data_dir / _MARK)
+    if text is None:
+        return None
+    try:
+        values = json.loads(text)
+        return StoreMark(str(values["store_id"]), int(values["generation"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreMismatchError(f"{data_dir / _MARK} is damaged; restore it from a backup") from error
+
+
+def first_mark(data_dir: Path, ids: IdSource) -> StoreMark:
+    """The mark of a data directory, made where there is none; call it only for a fresh pair (`workers/wiring/pairing.py`).
+
+    Raises:
+        StoreMismatchError: The file is damaged.
+        StorageError: It cannot be made.
+    """
+    make_dir(data_dir)
+    create_once(data_dir / _MARK, lambda: json.dumps({"store_id": ids.new_id(), "generation": 1}))
+    mark = read_mark(data_dir)
+    if mark is None:
+        raise StoreMismatchError(f"{data_dir / _MARK} vanished while Iris started")
+    return mark
+
+
+def holds_footage(data_dir: Path) -> bool:
+    """Whether a data directory holds any file that only its own database can explain."""
+    if any(files for name in _FOOTAGE for _folder, _folders, files in os.walk(data_dir / name)):
+        return True
+    # A camera's own file is named by its id; the node's other files there say nothing about footage.
+    return any((data_dir / "node").glob("????????-*.db"))
+
+
+def check_mark(data_dir: Path, in_database: StoreMark) -> None:
+    """Refuse a data directory that belongs to another database or to another generation of it.
+
+    Raises:
+        StoreMismatchError: They are no pair; nothing was changed.
+    """
+    mark = read_mark(data_dir)
+    if mark is None:
+        raise StoreMismatchError(
+            f"the database belongs to a data directory, but {data_dir} has no {_MARK}; "
+            "mount the right folder, or set DATA_DIR or DATABASE_URL"
+        )
+    if mark.store_id != in_database.store_id:
+        raise StoreMismatchError(
+            f"{data_dir} belongs to store {mark.store_id}, the database to {in_database.store_id}; "
+            "set DATA_DIR or DATABASE_URL so that the two belong together"
+        )
+    if mark.generation != in_database.generation:
+        raise StoreMismatchError(
+            f"{data_dir} is of generation {mark.generation}, the database of {in_database.generation}; "
+            "restore both from the same backup"
+        )
+
+
+def check_one_file_system(data_dir: Path) -> None:
+    """Refuse to start where hard links from `segments/` to `pending/` cannot be made.
+
+    Tries a link rather than comparing device numbers: overlay and bind mounts can have equal ones and still refuse.
+
+    Raises:
+        ConfigError: They are on two file systems, or the file system has no hard links.
+        StorageError: The folders cannot be made or written.
+    """
+    segments, pending = data_dir / "segments", data_dir / "pending"
+    make_dir(segments)
+    make_dir(pending)
+    name = f".link-{secrets.token_hex(8)}"
+    source, target = segments / name, pending / name
+    try:
+        with translated(f"write to {segments}"):
+            source.touch(mode=0o600)
+        try:
+            os.link(source, target)
+        except OSError as error:
+            raise ConfigError(
+                f"{segments} and {pending} must be on one file system that has hard links ({error.strerror})"
+            ) from error
+    finally:
+        source.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)

@@ -1,0 +1,43 @@
+"""Pairs the main database with the data directory on the first start, and refuses what is no pair afterwards.
+
+Every process that has both calls it at its start, after `migrate`. A node whose database is away records without it
+and calls it when the database answers.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from iris.adapters.store_mark import StoreMark, check_mark, first_mark, holds_footage, read_mark
+from iris.base.errors import StoreMismatchError
+from iris.ports import IdSource
+from iris.store.engine import Store
+from iris.store.system import StoreIdentity
+
+
+def pair_store(store: Store, data_dir: Path, ids: IdSource) -> StoreMark:
+    """The mark that database and data directory share; made when both are new. Nothing is ever deleted.
+
+    Raises:
+        StoreMismatchError: They are no pair.
+        StoreError: The database is unreachable.
+        StorageError: The data directory cannot be read or written.
+    """
+    # In one writing transaction: of several processes that start at once, one makes the pair.
+    with store.writing() as work:
+        identity = work.system.identity()
+        if identity is not None:
+            in_database = StoreMark(identity.store_id, identity.generation)
+            check_mark(data_dir, in_database)
+            return in_database
+        if not work.system.is_empty():
+            raise StoreMismatchError("the database holds cameras or events but no store id; restore it from a backup")
+        if holds_footage(data_dir):
+            raise StoreMismatchError(
+                f"the database is new, but {data_dir} holds footage of another one; restore that database, "
+                "or set DATA_DIR to an empty folder (nothing was deleted)"
+            )
+        # A mark without footage is left by a start that was cut off between the file and the commit: go on with it.
+        mark = read_mark(data_dir) or first_mark(data_dir, ids)
+        work.system.pair(StoreIdentity(mark.store_id, mark.generation))
+        return mark
