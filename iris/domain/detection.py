@@ -41,3 +41,20 @@ class Detections:
     def empty(class_names: tuple[str, ...] = ()) -> Detections:
         """No detection at all, as (0, 4)."""
         return Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32), class_names)
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorReport:
+    """What looks at the frames now, as the log, /health and /api/system say it.
+
+    Attributes:
+        backend: onnx, cpu, motion or none: what runs, which may differ from what was asked for.
+        device: cuda or cpu; empty for `none`.
+        onnx_providers: Providers of the session as it reports them itself; empty without a session.
+        sentence: What a person should know (a fallback, an unknown class, a failure); empty when all is as asked.
+    """
+
+    backend: str
+    device: str = ""
+    onnx_providers: tuple[str, ...] = ()
+    sentence: str = ""
