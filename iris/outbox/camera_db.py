@@ -47,7 +47,9 @@ CREATE INDEX IF NOT EXISTS gaps_by_time ON gaps(start_us);
 CREATE TABLE IF NOT EXISTS open_event (  -- at most one row: the event that is open now, for a restart to go on with
   one INTEGER PRIMARY KEY CHECK (one = 1),
   event_id TEXT NOT NULL, started_us INTEGER NOT NULL, last_seen_us INTEGER NOT NULL,
-  window_start_us INTEGER NOT NULL, labels TEXT NOT NULL, seq INTEGER NOT NULL, continues TEXT
+  window_start_us INTEGER NOT NULL, labels TEXT NOT NULL,
+  seq INTEGER NOT NULL,                 -- of its newest outbox row; 0 while the event is not accepted (P0) yet
+  continues TEXT
 ) STRICT;
 CREATE TABLE IF NOT EXISTS closed_windows ( -- events whose last pins are still to be made
   event_id TEXT PRIMARY KEY, window_start_us INTEGER NOT NULL, window_end_us INTEGER NOT NULL
@@ -87,10 +89,12 @@ class CameraDb:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                # A failed COMMIT (disk full) may or may not have ended the transaction by itself.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -16,6 +16,7 @@ from iris.contracts.events import EventMessage
 from iris.domain.event import OpenEvent
 from iris.domain.segment import Gap, GapReason, Segment
 from iris.outbox.camera_db import camera_db_path
+from iris.outbox.rows import message_from_json
 
 _SEGMENT_COLUMNS = """segment_id, run_id, path, start_us, end_us, size_bytes, video_packet_count, audio_packet_count,
   sha256, params_hash, max_gop_us"""
@@ -25,13 +26,6 @@ _SEGMENTS = f"""SELECT {_SEGMENT_COLUMNS} FROM segments JOIN runs USING (run_id)
 WHERE state = 'durable' AND start_us < :end AND end_us > :start AND start_us >= -600000000 + coalesce(
   (SELECT max(start_us) FROM segments WHERE state = 'durable' AND start_us <= :start), :start)
 ORDER BY start_us, segment_id"""  # noqa: S608 - column names only
-
-
-def message_from_json(text: str) -> EventMessage:
-    """An outbox row's message; fields that this version does not know are dropped."""
-    fields: dict[str, Any] = json.loads(text)
-    known = {name: value for name, value in fields.items() if name in EventMessage.__slots__}
-    return EventMessage(**{**known, "labels": tuple(known.get("labels", ()))})
 
 
 class CameraDbReader:

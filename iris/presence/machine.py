@@ -19,8 +19,8 @@ from iris.domain.camera import CameraSpec
 from iris.domain.event import EndReason, OpenEvent
 from iris.presence.trigger import Sighting
 
-# Confirmation takes up to one idle look (0.5 s), decoding with B frames and scheduling the rest.
-SETTLE_US = 1_000_000
+# Confirmation of somebody who enters an idle scene waits for the next keyframe (1 s), decoding takes the rest.
+SETTLE_US = 1_500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class PresenceMachine:
             steady_us: Steady time now.
         """
         self._camera_away = False
-        changes: list[PresenceChange] = []
+        changes: list[PresenceChange] = [*self._close_if_clock_went_back(wall_us)]
         event = self._event
         if event is not None:
             quiet_since_us = event.last_seen_us + self._rules.hold_us
@@ -122,7 +122,7 @@ class PresenceMachine:
             if came_us > quiet_since_us:
                 changes.append(self._close(EndReason.LEFT))
             elif sighting is not None and wall_us - event.started_us >= self._rules.max_length_us:
-                return (*changes, *self._continue(event, sighting, steady_us))
+                return self._continue(event, sighting, steady_us)
         if sighting is None:
             return tuple(changes)
         self._heard_steady_us = steady_us
@@ -140,9 +140,24 @@ class PresenceMachine:
         """The session with the camera ended; the hold time runs on without frames."""
         self._camera_away = True
 
+    def camera_back(self) -> None:
+        """The camera records again, whether or not its frames are looked at."""
+        self._camera_away = False
+
     def stop(self) -> tuple[PresenceChange, ...]:
         """The camera was disabled or deleted: close now."""
         return (self._close(EndReason.STOPPED),) if self._event is not None else ()
+
+    def _close_if_clock_went_back(self, wall_us: int) -> tuple[PresenceChange, ...]:
+        """After the wall clock was set back a window cannot hold both what was and what comes: close it."""
+        limit_us = wall_us + self._rules.hold_us + self._rules.settle_us
+        if self._event is not None and self._event.last_seen_us > limit_us:
+            closed = self._close(EndReason.LEFT)
+            self._taken_until_us = None
+            return (closed,)
+        if self._taken_until_us is not None and self._taken_until_us > limit_us:
+            self._taken_until_us = None
+        return ()
 
     def _open(self, sighting: Sighting) -> Opened:
         started_us = sighting.first_us
