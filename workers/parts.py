@@ -26,7 +26,7 @@ class Part:
         self._arguments = list(arguments)
         self._environment = {**os.environ, **environment, "IRIS_PARENT_PID": str(os.getpid())}
         self._process: asyncio.subprocess.Process | None = None
-        self._stopping = False
+        self._stop_asked = asyncio.Event()
         self._log = get_logger(part=name)
 
     @property
@@ -38,23 +38,24 @@ class Part:
     async def keep_running(self) -> None:
         """Run it, and again whenever it ends, until `stop`."""
         attempt = 0
-        while not self._stopping:
+        while not self._stop_asked.is_set():
             started = time.monotonic()
             # A session of its own: Ctrl-C at the terminal reaches `iris up` alone, which then stops all in order.
             self._process = await asyncio.create_subprocess_exec(
                 *self._arguments, env=self._environment, start_new_session=True, stdin=asyncio.subprocess.DEVNULL
             )
             code = await self._process.wait()
-            if self._stopping:
+            if self._stop_asked.is_set():
                 return
             attempt = 1 if time.monotonic() - started > HEALTHY_S else attempt + 1
             delay_s = backoff_delay_s(attempt, first_s=FIRST_RESTART_S, jitter=random.random())  # noqa: S311 - spread only
             self._log.error("part ended, starting it again", code=code, restart_in_s=round(delay_s, 1))
-            await asyncio.sleep(delay_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop_asked.wait(), delay_s)
 
     async def stop(self, patience_s: float) -> None:
         """SIGTERM, then SIGKILL after `patience_s`."""
-        self._stopping = True
+        self._stop_asked.set()
         process = self._process
         if process is None or process.returncode is not None:
             return

@@ -1,0 +1,157 @@
+"""`iris up`: everything on one machine. Starts the parts, starts each again when it dies, stops all in order.
+
+Owns the embedded Temporal server and the three children api, worker and node; camera processes are the node's.
+Runs on one event loop on the main thread, to which the children's parent-death signals are tied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+import httpx
+
+from iris.adapters.clock import SystemClock
+from iris.adapters.id_source import Uuid7Source
+from iris.adapters.process import hold_lock
+from iris.adapters.vault import ensure_api_key
+from iris.base.errors import ConfigError, ConflictError, StoreError, StoreMismatchError
+from iris.base.log import configure_logging, get_logger
+from iris.config import Settings, load_settings
+from workers.parts import Part
+from workers.temporal_binary import ensure_temporal
+from workers.temporal_server import TemporalServer
+
+# The whole stop takes under 20 s: parts together first (the worker still needs Temporal), the server last.
+PART_PATIENCE_S = 12.0
+TEMPORAL_PATIENCE_S = 5.0
+_HEALTHY_EVERY_S = 0.2
+
+
+def run_up() -> int:
+    """Run until Ctrl-C or SIGTERM."""
+    loaded = load_settings()
+    settings = loaded.settings
+    configure_logging("up", level=settings.log_level, json=settings.log_json)
+    for warning in loaded.warnings:
+        get_logger().warning("setting", reason=warning)
+    settings.data_path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        lock = hold_lock(settings.data_path / "run" / "up.lock", patience_s=3.0)
+    except ConflictError as error:
+        raise ConfigError(f"another iris up runs on {settings.data_path}; stop it first or set DATA_DIR") from error
+    try:
+        return asyncio.run(_Up(settings).run())
+    finally:
+        os.close(lock)
+
+
+class _Up:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._log = get_logger()
+        self._stop = asyncio.Event()
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for sig in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(sig, self._stop.set)
+        new_key = self._make_key()
+        await asyncio.to_thread(self._pair)
+        server = await asyncio.to_thread(self._temporal_server)
+        parts = self._parts(server)
+        tasks = [asyncio.create_task(part.keep_running(), name=part.name) for part in parts]
+        if server is not None:
+            tasks.append(asyncio.create_task(server.keep_running(), name="temporal"))
+        welcome = asyncio.create_task(self._welcome(server, new_key), name="welcome")
+        stopped = asyncio.create_task(self._stop.wait(), name="stop")
+        await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
+        broken = [task for task in tasks if task.done()]
+        welcome.cancel()
+        self._log.info("stopping")
+        await asyncio.gather(*(part.stop(PART_PATIENCE_S) for part in parts))
+        if server is not None:
+            await server.stop(TEMPORAL_PATIENCE_S)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for task in broken:  # a part never ends by itself: this is a mistake of ours, or a setting that cannot work
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+        self._log.info("stopped")
+        return 0
+
+    def _make_key(self) -> bool:
+        if self._settings.api_key is not None or self._settings.sso_proxy_secret is not None:
+            return False
+        return ensure_api_key(self._settings.data_path)[1]
+
+    def _pair(self) -> None:
+        """Bring the database to this version and make sure that it belongs to this folder."""
+        from iris.store.engine import open_store
+        from iris.store.migrate import migrate
+        from workers.wiring.pairing import pair_store
+
+        url = self._settings.main_database_url
+        store = open_store(url)
+        try:
+            migrate(url)
+            pair_store(store, self._settings.data_path, Uuid7Source())
+        except StoreMismatchError:
+            raise
+        except StoreError as error:
+            self._log.warning("the database does not answer; cameras record all the same", reason=str(error))
+        finally:
+            store.close()
+
+    def _temporal_server(self) -> TemporalServer | None:
+        if self._settings.temporal_address is not None:
+            return None
+        binary = ensure_temporal(os.environ, lambda line: self._log.info("temporal", line=line))
+        server = TemporalServer(
+            binary, self._settings.data_path, SystemClock(),
+            port=self._settings.temporal_port, ui_port=self._settings.temporal_ui_port,
+        )  # fmt: skip
+        server.choose_ports()
+        return server
+
+    def _parts(self, server: TemporalServer | None) -> list[Part]:
+        environment = {"DATA_DIR": str(self._settings.data_path), "MODELS_DIR": str(self._settings.models_path)}
+        if server is not None:
+            environment["TEMPORAL_ADDRESS"] = server.address
+            environment["TEMPORAL_UI_PORT"] = server.ui_address.rpartition(":")[2]
+        command = [sys.executable, "-m", "workers.cli"]
+        return [Part(name, [*command, name], environment) for name in ("node", "worker", "api")]
+
+    async def _welcome(self, server: TemporalServer | None, new_key: bool) -> None:  # noqa: FBT001 - private, one caller
+        """Say where it is once the api answers."""
+        address = f"http://127.0.0.1:{self._settings.port}"
+        async with httpx.AsyncClient(trust_env=False) as client:
+            while True:
+                with contextlib.suppress(httpx.HTTPError):
+                    if (await client.get(f"{address}/health")).status_code == 200:
+                        break
+                await asyncio.sleep(_HEALTHY_EVERY_S)
+        lines = [f"Iris runs at {address}"]
+        if server is not None:
+            lines.append(f"Temporal's pages are at {server.ui_address}")
+        key_path = self._settings.data_path / "secrets" / "api_key"
+        if new_key:
+            lines += [f"A key was made in {_short(key_path)}. Try it:"]
+        if key_path.exists() and self._settings.api_key is None:
+            lines += [f'  curl -H "Authorization: Bearer $(cat {_short(key_path)})" {address}/api/system']
+        if self._settings.detector_backend == "onnx" and not self._settings.detector_model_path.exists():
+            lines += [
+                f"There is no model file at {_short(self._settings.detector_model_path)}: cameras use motion detection."
+            ]
+        print("\n".join(lines), flush=True)  # noqa: T201 - what a person who typed `iris up` is waiting for
+
+
+def _short(path: Path) -> str:
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
