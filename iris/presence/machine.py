@@ -53,13 +53,6 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Extended:
-    """The open event was seen again, or with another label."""
-
-    event: OpenEvent
-
-
-@dataclass(frozen=True, slots=True)
 class Closed:
     """The event is over; nothing changes its times any more."""
 
@@ -68,7 +61,7 @@ class Closed:
     reason: EndReason
 
 
-PresenceChange = Opened | Extended | Closed
+PresenceChange = Opened | Closed
 
 
 class PresenceMachine:
@@ -113,7 +106,6 @@ class PresenceMachine:
             wall_us: When it was taken.
             steady_us: Steady time now.
         """
-        self._camera_away = False
         changes: list[PresenceChange] = [*self._close_if_clock_went_back(wall_us)]
         event = self._event
         if event is not None:
@@ -126,7 +118,10 @@ class PresenceMachine:
         if sighting is None:
             return tuple(changes)
         self._heard_steady_us = steady_us
-        changes.append(self._open(sighting) if self._event is None else self._extend(self._event, sighting))
+        if self._event is None:
+            changes.append(self._open(sighting))
+        else:
+            self._event = _extended(self._event, sighting)
         return tuple(changes)
 
     def tick(self, steady_us: int) -> tuple[PresenceChange, ...]:
@@ -141,7 +136,7 @@ class PresenceMachine:
         self._camera_away = True
 
     def camera_back(self) -> None:
-        """The camera records again, whether or not its frames are looked at."""
+        """The camera records again, or a frame of it was looked at."""
         self._camera_away = False
 
     def stop(self) -> tuple[PresenceChange, ...]:
@@ -174,14 +169,6 @@ class PresenceMachine:
         )
         return Opened(self._event)
 
-    def _extend(self, event: OpenEvent, sighting: Sighting) -> Extended:
-        self._event = replace(
-            event,
-            last_seen_us=max(event.last_seen_us, sighting.seen_us),
-            labels=tuple(dict.fromkeys((*event.labels, *sighting.labels))),
-        )
-        return Extended(self._event)
-
     def _continue(self, event: OpenEvent, sighting: Sighting, steady_us: int) -> tuple[PresenceChange, ...]:
         """Close at the instant of this frame and begin the next event there; their windows meet in it."""
         instant_us = sighting.seen_us
@@ -205,3 +192,11 @@ class PresenceMachine:
         self._event = None
         self._taken_until_us = event.last_seen_us
         return Closed(event, event.last_seen_us + self._rules.post_us, reason)
+
+
+def _extended(event: OpenEvent, sighting: Sighting) -> OpenEvent:
+    return replace(
+        event,
+        last_seen_us=max(event.last_seen_us, sighting.seen_us),
+        labels=tuple(dict.fromkeys((*event.labels, *sighting.labels))),
+    )
