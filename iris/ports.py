@@ -91,6 +91,10 @@ class SegmentIndexReader(Protocol):
         """End of the newest durable segment."""
         ...
 
+    def first_start_us(self, camera_id: CameraId) -> int | None:
+        """When the camera's first run began; None where it never recorded."""
+        ...
+
 
 class OutboxReader(Protocol):
     """What the node reads of a camera's outbox."""
@@ -241,17 +245,17 @@ class NodeLink(Protocol):
 
 
 class AddressVault(Protocol):
-    """Seals camera addresses for the database; a sealed one is bytes that only this installation can read."""
+    """Seals camera addresses for the database; `context` is the camera's id, sealed with them."""
 
-    def seal(self, text: str) -> bytes:
-        """Encrypt."""
+    def seal(self, text: str, context: str) -> bytes:
+        """Encrypt for one context."""
         ...
 
-    def unseal(self, sealed: bytes) -> str:
-        """Decrypt.
+    def open(self, sealed: bytes, context: str) -> str:
+        """Decrypt what was sealed for the same context.
 
         Raises:
-            ConfigError: It was sealed with another key.
+            ConfigError: Another key or context sealed it, or it is damaged.
         """
         ...
 
@@ -326,6 +330,14 @@ class Picture(Protocol):
 
     def luma(self, size_px: tuple[int, int]) -> UInt8Array:
         """Brightness scaled to (width, height), as (H, W) uint8."""
+        ...
+
+
+class JpegEncoder(Protocol):
+    """Encodes a picture for people."""
+
+    def __call__(self, rgb: UInt8Array) -> bytes:
+        """A (H, W, 3) uint8 RGB picture as JPEG."""
         ...
 
 
