@@ -32,7 +32,7 @@ from iris.pipeline.pin_keeper import PinKeeper
 from iris.ports import Clock, IdSource, Picture, SegmentIndexReader
 from iris.presence.best_shot import is_better_shot, shot_score, thumbnail_size_px
 from iris.presence.machine import Closed, Opened, PresenceChange, PresenceMachine, PresenceRules
-from iris.presence.trigger import Sighting, sighting_of, trigger_labels
+from iris.presence.trigger import MOTION_LABEL, Sighting, sighting_of, trigger_labels
 
 _TOUCH_INTERVAL_US = 1_000_000
 # News a person would look at (another label, the first picture), and a sign of life.
@@ -345,7 +345,8 @@ class Drain:
             end_reason=end_reason,
             continues=event.continues,
             has_thumbnail=self._parts.files.has_thumbnail(event.event_id),
-            backend=self._spec.detector_backend.value,
+            # A network that is missing is stood in for by motion detection; the label is what really looked.
+            backend=MOTION_LABEL if MOTION_LABEL in event.labels else self._spec.detector_backend.value,
         )
 
     def _note_announced(self, message: EventMessage) -> None:

@@ -29,12 +29,16 @@ class Sighting:
 def trigger_labels(backend: DetectorBackend, trigger_classes: Sequence[str]) -> frozenset[str]:
     """Labels that count for a camera: motion knows no classes, recording without looking none at all.
 
+    A camera that asks for a network may be given motion detection where the model is missing, so motion counts there.
+
     >>> sorted(trigger_labels(DetectorBackend.MOTION, ("person",)))
     ['motion']
     """
+    if backend is DetectorBackend.NONE:
+        return frozenset()
     if backend is DetectorBackend.MOTION:
         return frozenset((MOTION_LABEL,))
-    return frozenset() if backend is DetectorBackend.NONE else frozenset(trigger_classes)
+    return frozenset((*trigger_classes, MOTION_LABEL))
 
 
 def sighting_of(tracks: Sequence[Track], labels: frozenset[str], wall_us: int) -> Sighting | None:
