@@ -46,18 +46,22 @@ class MotionGate:
             return True
         difference = cv2.absdiff(smooth, cv2.convertScaleAbs(self._background))
         _, mask = cv2.threshold(difference, _GATE_DIFFERENCE, 255, cv2.THRESH_BINARY)
-        weight = 1 - math.exp(-max(0, wall_us - self._last_us) / _GATE_MEMORY_US)
+        weight = _weight(max(0, wall_us - self._last_us), _GATE_MEMORY_US)
         cv2.accumulateWeighted(smooth, self._background, weight)
         self._last_us = max(self._last_us, wall_us)
         return cv2.countNonZero(mask) >= _GATE_PIXELS
 
 
-# What stands still becomes part of the scene in this time, what is empty follows the light faster.
+# What differs and stands still becomes part of the scene in this time; what is empty follows the light faster.
 _STILL_MEMORY_US = 20_000_000
 _EMPTY_MEMORY_US = 3_000_000
-_BOX_DIFFERENCE = 16
+# What is left of a scene after somebody moved a chair, or stood long enough to be taken for furniture and went:
+# it differs, and nothing stirs in it. Nobody stands so still that a second shows no change at all.
+_STIR_MEMORY_US = 1_000_000
+_STIR_PIXELS = 6
+_DIFFERENCE = 16
 # 0.3 % of the picture: a person of 24 x 8 pixels at 320 x 180.
-_BOX_AREA_MIN_SHARE = 0.003
+_AREA_MIN_SHARE = 0.003
 # More than that at once is the light, a moved camera or another film, not somebody walking.
 _FLASH_SHARE = 0.6
 _GROW = np.ones((9, 9), np.uint8)  # joins head, body and legs of one person
@@ -65,10 +69,11 @@ _SPECKS = np.ones((3, 3), np.uint8)
 
 
 class MotionBoxes:
-    """Boxes around what differs from the empty scene."""
+    """Boxes around what differs from the empty scene and stirs."""
 
     def __init__(self) -> None:
-        self._background: Float32Array | None = None
+        self._scene: Float32Array | None = None
+        self._lately: Float32Array | None = None
 
     def update(self, luma: UInt8Array, elapsed_us: int) -> Float32Array:
         """Take a picture of brightness.
@@ -80,39 +85,55 @@ class MotionBoxes:
         Returns:
             (N, 4) float32 `xyxy` in pixels of `luma`, largest first; none for the first picture and for a flash.
         """
-        nothing = np.zeros((0, 4), np.float32)
-        smooth = cv2.GaussianBlur(luma, (5, 5), 0)
-        if self._background is None or self._background.shape != luma.shape:
-            self._background = smooth.astype(np.float32)
-            return nothing
-        difference = cv2.absdiff(smooth, cv2.convertScaleAbs(self._background))
-        _, mask = cv2.threshold(difference, _BOX_DIFFERENCE, 255, cv2.THRESH_BINARY)
-        mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _SPECKS)
-        if cv2.countNonZero(mask) > _FLASH_SHARE * mask.size:
-            self._background = smooth.astype(np.float32)
-            return nothing
-        mask = cv2.dilate(mask, _GROW)
         elapsed_us = max(0, elapsed_us)
-        cv2.accumulateWeighted(smooth, self._background, 1 - math.exp(-elapsed_us / _STILL_MEMORY_US), mask)
-        cv2.accumulateWeighted(
-            smooth, self._background, 1 - math.exp(-elapsed_us / _EMPTY_MEMORY_US), cv2.bitwise_not(mask)
-        )
-        return _boxes_of(np.asarray(mask, np.uint8))
+        smooth = np.asarray(cv2.GaussianBlur(luma, (5, 5), 0), np.uint8)
+        if self._scene is None or self._lately is None or self._scene.shape != luma.shape:
+            return self._begin(smooth)
+        differs = _differing(smooth, self._scene)
+        if cv2.countNonZero(differs) > _FLASH_SHARE * differs.size:
+            return self._begin(smooth)
+        stirs = _differing(smooth, self._lately)
+        cv2.accumulateWeighted(smooth, self._lately, _weight(elapsed_us, _STIR_MEMORY_US))
+        boxes, somebody = _stirring_parts(np.asarray(cv2.dilate(differs, _GROW), np.uint8), stirs)
+        cv2.accumulateWeighted(smooth, self._scene, _weight(elapsed_us, _STILL_MEMORY_US), somebody)
+        cv2.accumulateWeighted(smooth, self._scene, _weight(elapsed_us, _EMPTY_MEMORY_US), cv2.bitwise_not(somebody))
+        return boxes
+
+    def _begin(self, smooth: UInt8Array) -> Float32Array:
+        self._scene, self._lately = smooth.astype(np.float32), smooth.astype(np.float32)
+        return np.zeros((0, 4), np.float32)
 
 
-def _boxes_of(mask: UInt8Array) -> Float32Array:
-    """(N, 4) boxes of the connected parts of a mask, largest first, without the margin that growing added."""
+def _weight(elapsed_us: int, memory_us: int) -> float:
+    return 1 - math.exp(-elapsed_us / memory_us)
+
+
+def _differing(picture: UInt8Array, background: Float32Array) -> UInt8Array:
+    """(H, W) mask, 255 where a picture differs, without single pixels."""
+    difference = cv2.absdiff(picture, cv2.convertScaleAbs(background))
+    _, mask = cv2.threshold(difference, _DIFFERENCE, 255, cv2.THRESH_BINARY)
+    return np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, _SPECKS), np.uint8)
+
+
+def _stirring_parts(mask: UInt8Array, stirs: UInt8Array) -> tuple[Float32Array, UInt8Array]:
+    """The connected parts of a mask in which something stirs.
+
+    Returns:
+        (N, 4) boxes, largest first, without the margin that growing added; and the mask of those parts.
+    """
     height, width = mask.shape
-    count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    stirring = np.bincount(labels[stirs > 0], minlength=count) >= _STIR_PIXELS
+    stirring[0] = False  # label 0 is the rest of the picture
     margin = _GROW.shape[0] // 2
     found = []
-    for index in range(1, count):  # 0 is the background
+    for index in np.flatnonzero(stirring):
         x, y, w, h = (int(stats[index, column]) for column in range(4))
         # At an edge of the picture growing was cut off, so nothing is taken back there.
         left, top = (x + margin if x > 0 else x), (y + margin if y > 0 else y)
         right = x + w - margin if x + w < width else x + w
         bottom = y + h - margin if y + h < height else y + h
-        if (right - left) * (bottom - top) >= _BOX_AREA_MIN_SHARE * mask.size:
+        if (right - left) * (bottom - top) >= _AREA_MIN_SHARE * mask.size:
             found.append((left, top, right, bottom))
     found.sort(key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
-    return np.array(found, np.float32).reshape(-1, 4)
+    return np.array(found, np.float32).reshape(-1, 4), np.where(stirring[labels], 255, 0).astype(np.uint8)
