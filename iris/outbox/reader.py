@@ -68,6 +68,11 @@ class CameraDbReader:
         )
         return rows[0][0] if rows else None
 
+    def first_start_us(self, camera_id: CameraId) -> int | None:
+        """When the camera's first run began; None where it never recorded."""
+        rows = self._query(camera_id, "SELECT min(started_us) FROM runs")
+        return rows[0][0] if rows else None
+
     def rows_after(self, camera_id: CameraId, row_id: int, limit: int) -> list[tuple[int, EventMessage]]:
         """Outbox rows with an id above `row_id`, oldest first, as (row id, message)."""
         rows = self._query(

@@ -1,0 +1,172 @@
+"""Makes real footage on disk: an encoded film, cut into fragmented-MP4 segments with their rows in the camera's file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from iris.base.ids import CameraId, RunId
+from iris.domain.segment import Gap, Segment
+from iris.outbox.camera_db import CameraDb, camera_db_path
+from iris.outbox.reader import CameraDbReader
+
+FPS = 15
+GOP_FRAMES = 15
+RATE_HZ = 48_000
+
+
+def make_film(
+    path: Path, *, seconds: int = 12, size_px: tuple[int, int] = (160, 120), b_frames: int = 0, sound: bool = False
+) -> Path:
+    """An MP4 film with a keyframe every second; every picture differs from the last."""
+    width_px, height_px = size_px
+    with av.open(str(path), "w", format="mp4") as container:
+        video = container.add_stream(
+            "libx264",
+            rate=FPS,
+            options={"bf": str(b_frames), "g": str(GOP_FRAMES), "sc_threshold": "0", "b_strategy": "0", "threads": "1"},
+        )
+        video.width, video.height, video.pix_fmt = width_px, height_px, "yuv420p"
+        audio = container.add_stream("aac", rate=RATE_HZ, layout="mono") if sound else None
+        for number in range(seconds * FPS):
+            rgb = np.full((height_px, width_px, 3), 40, np.uint8)
+            for bit in range(10):  # its number in black and white, so that no two packets are equal
+                rgb[20:60, bit * 16 : bit * 16 + 16] = 235 if number >> bit & 1 else 16
+            rgb[60:, (number * 5) % (width_px - 40) :][:, :40] = (number * 7) % 200 + 50
+            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, FPS)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        if audio is not None:
+            for number in range(seconds * RATE_HZ // 1024):
+                at = (np.arange(1024) + number * 1024) / RATE_HZ
+                tone = (np.sin(2 * np.pi * (300 + number) * at) * 0.3).astype(np.float32).reshape(1, -1)
+                sound_frame = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
+                sound_frame.sample_rate, sound_frame.pts = RATE_HZ, number * 1024
+                container.mux(audio.encode(sound_frame))
+            container.mux(audio.encode(None))
+    return path
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One packet of a media file: when it is shown (microseconds since the first picture) and what it holds."""
+
+    kind: str
+    shown_us: int
+    payload: bytes
+    is_keyframe: bool
+
+
+def read_packets(path: Path) -> list[Packet]:
+    """All packets of a media file in its order."""
+    with av.open(str(path)) as container:
+        packets = [p for p in container.demux() if p.size]
+        video = [p for p in packets if p.stream.type == "video"]
+        zero = min(p.pts * p.time_base for p in video)
+        return [
+            Packet(p.stream.type, round((p.pts * p.time_base - zero) * 1_000_000), bytes(p), p.is_keyframe)
+            for p in packets
+        ]
+
+
+class RecordedCamera:
+    """A camera's files in a data directory, written the way the camera process does."""
+
+    def __init__(self, data_dir: Path, camera_id: str = "01890000-0000-7000-8000-00000000000c") -> None:
+        self.data_dir = data_dir
+        self.camera_id = CameraId(camera_id)
+        self.segments: list[Segment] = []
+        self._db = CameraDb(camera_db_path(data_dir, camera_id))
+        self.reader = CameraDbReader(data_dir)
+
+    def close(self) -> None:
+        self.reader.close()
+        self._db.close()
+
+    def path(self, segment: Segment) -> Path:
+        return self.data_dir / segment.path
+
+    def record(
+        self, film: Path, start_us: int, *, run: str = "run-1", params: str = "p", seconds: float = 2.0
+    ) -> list[Segment]:
+        """Cut a film into segments of whole GOPs, the first picture at `start_us`; returns them."""
+        with self._db.transaction() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, 'h264', 160, 120, '')", (run, start_us, params)
+            )
+        made = []
+        with av.open(str(film)) as source:
+            packets: list[Any] = [p for p in source.demux() if p.size]
+            first = next(p for p in packets if p.stream.type == "video")
+            for part in _parts(packets, seconds):
+                made.append(self._write(part, first, start_us, run, params))
+        return made
+
+    def add_gap(self, gap: Gap) -> None:
+        with self._db.transaction() as connection:
+            connection.execute(
+                "INSERT INTO gaps (start_us, end_us, reason) VALUES (?, ?, ?)", (gap.start_us, gap.end_us, gap.reason)
+            )
+
+    def _write(self, part: Sequence[Any], first: Any, run_start_us: int, run: str, params: str) -> Segment:
+        video = [p for p in part if p.stream.type == "video"]
+        audio = [p for p in part if p.stream.type == "audio"]
+        base = Fraction(first.time_base)
+        start_us = run_start_us + int((video[0].pts - first.pts) * base * 1_000_000)
+        end_us = run_start_us + int((max(p.pts + p.duration for p in video) - first.pts) * base * 1_000_000)
+        keys = [p.pts for p in video if p.is_keyframe] + [max(p.pts + p.duration for p in video)]
+        max_gop_us = int(max(b - a for a, b in zip(keys, keys[1:], strict=False)) * base * 1_000_000)
+        name = f"segments/{self.camera_id}/seg_{start_us}.mp4"
+        path = self.data_dir / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        zero_s = video[0].pts * base
+        flags = {"movflags": "frag_keyframe+delay_moov+default_base_moof"}
+        with av.open(str(path), "w", format="mp4", options=flags) as out:
+            lanes = {
+                s.index: out.add_stream_from_template(s) for s in video[0].stream.container.streams if s.type != "data"
+            }
+            for packet in part:
+                shift = round(zero_s / packet.time_base)
+                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                packet.stream = lanes[packet.stream.index]
+                out.mux(packet)
+        data = path.read_bytes()
+        with self._db.transaction() as connection:
+            row = (run, name, start_us - run_start_us, start_us, end_us, len(data), len(video), len(audio))
+            cursor = connection.execute(
+                "INSERT INTO segments (run_id, state, path, run_offset_us, start_us, end_us, size_bytes,"
+                " video_packet_count, audio_packet_count, sha256, max_gop_us)"
+                " VALUES (?, 'durable', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row, hashlib.sha256(data).hexdigest(), max_gop_us),
+            )
+            number = cursor.lastrowid or 0
+        segment = Segment(
+            number, self.camera_id, RunId(run), name, start_us, end_us, len(data), len(video), len(audio),
+            hashlib.sha256(data).hexdigest(), params, max_gop_us,
+        )  # fmt: skip
+        self.segments.append(segment)
+        return segment
+
+
+def _parts(packets: list[Any], seconds: float) -> list[list[Any]]:
+    """Packets in the order of a camera (by DTS), cut at the first keyframe after each `seconds`."""
+    packets.sort(key=lambda p: p.dts * p.time_base)
+    parts: list[list[Any]] = []
+    begun_s = Fraction(0)
+    for packet in packets:
+        if packet.stream.type == "video" and packet.is_keyframe:
+            at_s = packet.pts * packet.time_base
+            if not parts or at_s - begun_s >= Fraction(seconds):
+                parts.append([])
+                begun_s = at_s
+        if parts:
+            parts[-1].append(packet)
+    return parts
