@@ -125,6 +125,7 @@ class WorkflowStarter(Protocol):
         Raises:
             UnavailableError: Try again later.
             InputError: It will never be accepted (dead letter).
+            ConfigError: Nobody's messages are accepted (permission, namespace); the relay stops and says so.
         """
         ...
 

@@ -112,7 +112,8 @@ class RelayMarks:
         """Events of the camera whose rows may go, oldest first."""
         with self._reading() as connection:
             found = connection.execute(
-                "SELECT event_id FROM events WHERE camera_id = ? AND terminal_us IS NOT NULL ORDER BY terminal_us, event_id",
+                "SELECT event_id FROM events WHERE camera_id = ? AND terminal_us IS NOT NULL"
+                " ORDER BY terminal_us, event_id",
                 (camera_id,),
             )
             return [row[0] for row in found]
@@ -153,9 +154,10 @@ class RelayMarks:
                 self._connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield self._connection
+                    self._connection.execute("COMMIT")
                 except BaseException:
-                    self._connection.execute("ROLLBACK")
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
                     raise
-                self._connection.execute("COMMIT")
             except sqlite_module().Error as error:
                 raise StorageError(f"relay.db cannot be written: {error}") from error

@@ -1,0 +1,194 @@
+"""The relay against a Temporal in memory: order, independence, outages, refusals, lost databases."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from iris.base.ids import CameraId
+from iris.outbox.marks import RelayMarks
+from iris.outbox.relay import Relay, RelayTiming
+from tests.builders.event_messages import CAMERA, EVENT, US, closed, opened, updated
+from tests.fakes.clock import SimulatedClock
+from tests.fakes.outbox import FakeOutbox
+from tests.fakes.workflow_starter import FakeStarter
+
+OTHER_EVENT = "0192f0a0-0000-7000-8000-0000000000ee"
+OTHER_CAMERA = "0192f0a0-0000-7000-8000-0000000000cc"
+START_US = 1_700_000_000 * US
+TIMING = RelayTiming(interval_s=0.01)
+
+
+class Scene:
+    """A relay with everything around it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.outbox = FakeOutbox()
+        self.starter = FakeStarter()
+        self.marks = RelayMarks(folder / "relay.db")
+        self.clock = SimulatedClock(wall_us=START_US)
+
+    @asynccontextmanager
+    async def running(self, timing: RelayTiming = TIMING) -> AsyncIterator[Relay]:
+        relay = Relay(self.outbox, self.starter, self.marks, self.clock, timing=timing, jitter=lambda: 0.5)
+        task = asyncio.create_task(relay.run())
+        try:
+            yield relay
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    made = Scene(tmp_path)
+    yield made
+    made.marks.close()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        await asyncio.sleep(0.002)
+
+
+async def test_relay_delivers_rows_in_order_when_they_are_written_one_by_one(scene: Scene) -> None:
+    first = opened(START_US)
+    async with scene.running() as relay:
+        for message in (first, second := updated(first), closed(second)):
+            scene.outbox.write(message)
+            relay.notify()
+            await until(lambda wanted=message: scene.starter.delivered[-1:] == [wanted])  # type: ignore[misc]  # bound now
+    assert scene.starter.kinds(EVENT) == ["opened", "updated", "closed"]
+
+
+async def test_relay_sends_only_the_newest_message_when_several_wait(scene: Scene) -> None:
+    first = opened(START_US)
+    last = closed(updated(first))
+    scene.outbox.write(first, updated(first), last)
+    async with scene.running() as relay:
+        await until(lambda: relay.figures().depth == 0 and bool(scene.starter.delivered))
+    assert scene.starter.delivered == [last]
+
+
+async def test_relay_delivers_nothing_twice_when_restarted(scene: Scene) -> None:
+    scene.outbox.write(opened(START_US))
+    async with scene.running():
+        await until(lambda: len(scene.marks.unfinished_events()) == 1)
+    scene.outbox.write(closed(opened(START_US)))
+    async with scene.running():
+        await until(lambda: len(scene.starter.delivered) == 2)
+    assert scene.starter.kinds(EVENT) == ["opened", "closed"]
+
+
+async def test_relay_keeps_everything_and_backs_off_when_temporal_is_away(scene: Scene) -> None:
+    scene.starter.away = True
+    scene.outbox.write(opened(START_US), opened(START_US, event_id=OTHER_EVENT, camera_id=OTHER_CAMERA))
+    async with scene.running() as relay:
+        await until(lambda: not relay.figures().available)
+        scene.clock.advance_s(0.9)  # the first retry is due after a second, whoever calls
+        calls = scene.starter.calls
+        for _ in range(20):
+            relay.notify()
+            await asyncio.sleep(0)
+        await until(lambda: relay.figures().depth == 2)
+        assert scene.starter.calls == calls
+        assert relay.figures().oldest_age_s == pytest.approx(0.9)
+        scene.starter.away = False
+        scene.clock.advance_s(0.2)
+        await until(lambda: len(scene.starter.delivered) == 2)
+        assert relay.figures().available
+        assert relay.figures().depth == 0
+
+
+async def test_relay_goes_on_with_other_events_when_one_cannot_be_delivered_now(scene: Scene) -> None:
+    scene.starter.busy.add(EVENT)
+    scene.outbox.write(opened(START_US), opened(START_US, event_id=OTHER_EVENT, camera_id=OTHER_CAMERA))
+    async with scene.running() as relay:
+        await until(lambda: scene.starter.kinds(OTHER_EVENT) == ["opened"])
+        assert relay.figures().available
+        scene.starter.busy.clear()
+        await until(lambda: relay.figures().depth == 1)
+        scene.clock.advance_s(1.1)
+        await until(lambda: scene.starter.kinds(EVENT) == ["opened"])
+
+
+async def test_relay_buries_a_message_with_its_reason_when_it_is_refused_for_good(scene: Scene) -> None:
+    scene.starter.refused.add(EVENT)
+    scene.outbox.write(opened(START_US), opened(START_US, event_id=OTHER_EVENT, camera_id=OTHER_CAMERA))
+    async with scene.running() as relay:
+        await until(lambda: relay.figures().dead_letters == 1 and relay.figures().depth == 0)
+        assert relay.figures().alarm is not None
+        assert scene.starter.kinds(OTHER_EVENT) == ["opened"]
+    [letter] = scene.marks.dead_letters()
+    assert (letter.event_id, letter.seq, letter.reason) == (EVENT, 1, "Temporal refused it: too large")
+    calls = scene.starter.calls
+    async with scene.running() as relay:  # a restart does not try it again
+        scene.outbox.write(opened(START_US, event_id=OTHER_EVENT[:-1] + "f", camera_id=OTHER_CAMERA))
+        await until(lambda: scene.starter.calls > calls)
+    assert scene.starter.calls == calls + 1
+
+
+async def test_relay_parks_nothing_and_alarms_when_it_is_locked_out(scene: Scene) -> None:
+    scene.starter.locked_out = True
+    scene.outbox.write(opened(START_US))
+    async with scene.running() as relay:
+        await until(lambda: relay.figures().alarm is not None)
+        assert scene.marks.dead_letters() == []
+        assert relay.figures().depth == 1
+        scene.starter.locked_out = False
+        scene.clock.advance_s(301)
+        await until(lambda: scene.starter.kinds(EVENT) == ["opened"])
+        assert relay.figures().alarm is None
+
+
+async def test_relay_delivers_unfinished_events_anew_when_temporal_lost_its_database(scene: Scene) -> None:
+    first = opened(START_US)
+    finished = opened(START_US, event_id=OTHER_EVENT, camera_id=OTHER_CAMERA)
+    scene.outbox.write(first, closed(first), finished)
+    async with scene.running():
+        await until(lambda: len(scene.marks.unfinished_events()) == 2)
+        scene.marks.mark_terminal(OTHER_EVENT, CameraId(OTHER_CAMERA), START_US)
+        scene.starter.forget_everything()
+        scene.clock.advance_s(61)  # nothing is written meanwhile: the audit notices by itself
+        await until(lambda: bool(scene.starter.delivered))
+    assert scene.starter.delivered == [closed(first)]
+
+
+async def test_relay_reads_other_cameras_when_one_file_is_broken(scene: Scene) -> None:
+    scene.outbox.write(opened(START_US), opened(START_US, event_id=OTHER_EVENT, camera_id=OTHER_CAMERA))
+    scene.outbox.unreadable.add(CAMERA)
+    async with scene.running():
+        await until(lambda: scene.starter.kinds(OTHER_EVENT) == ["opened"])
+        scene.outbox.unreadable.clear()
+        await until(lambda: scene.starter.kinds(EVENT) == ["opened"])
+
+
+async def test_relay_reads_a_file_that_was_made_anew_when_row_numbers_start_again(scene: Scene) -> None:
+    for number in range(3):
+        scene.outbox.write(opened(START_US, event_id=OTHER_EVENT[:-1] + str(number)))
+    async with scene.running():
+        await until(lambda: len(scene.starter.delivered) == 3)
+        scene.outbox.rows[CAMERA] = [(1, opened(START_US))]
+        scene.clock.advance_s(61)
+        await until(lambda: scene.starter.kinds(EVENT) == ["opened"])
+
+
+async def test_relay_reads_no_further_when_its_bound_is_reached(scene: Scene) -> None:
+    scene.starter.away = True
+    for number in range(5):
+        scene.outbox.write(
+            opened(START_US, event_id=OTHER_EVENT[:-1] + str(number), camera_id=OTHER_CAMERA[:-1] + str(number))
+        )
+    async with scene.running(RelayTiming(interval_s=0.01, most_pending=2)) as relay:
+        await until(lambda: not relay.figures().available)
+        assert relay.figures().depth <= 2
+        scene.starter.away = False
+        scene.clock.advance_s(2)
+        await until(lambda: len(scene.starter.delivered) == 5)
