@@ -45,7 +45,7 @@ class GstCamera:
         self._reader: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        command = [SYSTEM_PYTHON, _SERVER, self._video, *self._arguments]
+        command: list[str | Path] = [SYSTEM_PYTHON, _SERVER, self._video, *self._arguments]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdin is not None
         self._process.stdin.write(self._password + "\n")

@@ -26,7 +26,8 @@ def say(word, **fields):
 
 def launch_line(video, with_sound):
     """The pipeline of one viewer; the packets of the file, untouched."""
-    pipeline = f'( filesrc location="{video}" ! qtdemux name=d d.video_0 ! queue ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=1'
+    pipeline = f'( filesrc location="{video}" ! qtdemux name=d '
+    pipeline += "d.video_0 ! queue ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=1"
     if with_sound:
         pipeline += " d.audio_0 ! queue ! aacparse ! rtpmp4gpay name=pay1 pt=97"
     return pipeline + " )"
