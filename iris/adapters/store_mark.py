@@ -48,7 +48,7 @@ def read_mark(data_dir: Path) -> StoreMark | None:
 
 
 def first_mark(data_dir: Path, ids: IdSource) -> StoreMark:
-    """The mark of a data directory, made where there is none; call it only for a fresh pair (`workers/wiring/pairing.py`).
+    """The mark of a data directory, made where there is none; only for a fresh pair (`workers/wiring/pairing.py`).
 
     Raises:
         StoreMismatchError: The file is damaged.

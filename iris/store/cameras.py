@@ -83,7 +83,8 @@ class CameraRepository:
         statement = insert(self._connection, cameras).values(
             **values, camera_id=camera_id, created_us=now_us, updated_us=now_us, version=1
         )
-        if self._connection.execute(statement.on_conflict_do_nothing()).rowcount != 1:
+        made = statement.on_conflict_do_nothing().returning(cameras.c.camera_id)
+        if self._connection.execute(made).first() is None:
             raise ConflictError(f"camera {camera_id} exists already")
         return self.get(camera_id)
 

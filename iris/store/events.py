@@ -159,7 +159,8 @@ class EventRepository:
         statement = insert(self._connection, events).values(
             event_id=message.event_id, seq=message.seq, created_us=now_us, **_columns(message)
         )
-        if self._connection.execute(statement.on_conflict_do_nothing(index_elements=["event_id"])).rowcount == 1:
+        made = statement.on_conflict_do_nothing(index_elements=["event_id"]).returning(events.c.event_id)
+        if self._connection.execute(made).first() is not None:
             self._write_labels(message)
         return self._connection.execute(
             select(events).where(events.c.event_id == message.event_id).with_for_update()
