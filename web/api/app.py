@@ -1,0 +1,83 @@
+"""Builds the application from its services. Importing this module makes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from web.api.auth import OPEN_PATHS
+from web.api.errors import install_error_handlers
+from web.api.guards import Guard
+from web.api.routes.cameras import cameras_router
+from web.api.routes.events import events_router
+from web.api.routes.system import system_router
+from web.api.services import Services
+
+_DESCRIPTION = """Cameras, events and clips of one Iris installation.
+
+Send `Authorization: Bearer <API_KEY>`. Times are RFC 3339 UTC with microseconds, ids are uuids, lists come in pages
+with `next_cursor`, errors are problem details of RFC 9457."""
+
+
+def create_app(services: Services) -> FastAPI:
+    """The whole api; its vitals are kept fresh from start to shutdown."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with services.vitals.running():
+            yield
+
+    app = FastAPI(
+        title="Iris",
+        version=services.version,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        # The browser pages would load scripts from elsewhere; the description itself is served below.
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.services = services
+    install_error_handlers(app)
+    for router in (system_router(), cameras_router(), events_router()):
+        app.include_router(router)
+    app.add_middleware(Guard, access=services.access, metrics=services.metrics)
+    describe(app)
+    return app
+
+
+def describe(app: FastAPI) -> None:
+    """Add to the description what routes do not know: the key, and one type of problem."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:  # the shape is OpenAPI's own
+        if app.openapi_schema is None:
+            schema = generate()
+            schema["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            schema["security"] = [{"key": []}]
+            for path, operations in schema["paths"].items():
+                for operation in operations.values():
+                    _describe_problems(operation, is_open=path in OPEN_PATHS)
+            # FastAPI describes its own form of 422, which is never sent.
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schema["components"]["schemas"].pop(unused, None)
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI documents this as the way to extend the description
+
+
+def _describe_problems(operation: dict[str, Any], *, is_open: bool) -> None:
+    responses = operation["responses"]
+    if is_open:
+        operation["security"] = []
+    else:
+        responses["401"] = {"description": "Unauthorized"}
+    for status, response in responses.items():
+        if int(status) >= 400:
+            reference = {"$ref": "#/components/schemas/Problem"}
+            response["content"] = {"application/problem+json": {"schema": reference}}

@@ -1,0 +1,49 @@
+"""Annotated dependencies of the routes. Access is not here: `guards.Guard` decided before any route was looked for."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from fastapi import Depends, Path, Request
+
+from iris.base.errors import InputError, NotFoundError
+from iris.base.ids import CameraId, EventId, parse_id
+from web.api.schemas import Problem
+from web.api.services import Services
+
+
+async def _services(request: Request) -> Services:
+    return cast("Services", request.app.state.services)
+
+
+async def _camera_id(camera_id: Annotated[str, Path(description="uuid of a camera")]) -> CameraId:
+    return CameraId(_known(camera_id, "camera"))
+
+
+async def _event_id(event_id: Annotated[str, Path(description="uuid of an event")]) -> EventId:
+    return EventId(_known(event_id, "event"))
+
+
+def _known(text: str, kind: str) -> str:
+    """An id in a path: whatever is none names nothing that exists."""
+    try:
+        return parse_id(text)
+    except InputError:
+        raise NotFoundError(f"there is no such {kind}") from None
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+CameraIdDep = Annotated[CameraId, Depends(_camera_id)]
+EventIdDep = Annotated[EventId, Depends(_event_id)]
+
+Responses = dict[int | str, dict[str, object]]
+
+
+def problems(*statuses: int) -> Responses:
+    """Descriptions of the errors that a route may answer with."""
+    return {status: {"model": Problem} for status in statuses}
+
+
+def media(media_type: str, description: str, status: int = 200) -> Responses:
+    """Description of an answer that is no JSON."""
+    return {status: {"content": {media_type: {}}, "description": description}}

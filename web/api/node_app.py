@@ -1,0 +1,83 @@
+"""The node's internal door: a small application on a Unix socket that only the same user can open.
+
+It says what the node's memory holds; nothing in it waits for a camera, but a snapshot. Errors carry code and
+sentence, so that the other end raises the same error again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from iris.base.errors import IrisError
+from iris.base.ids import CameraId, parse_id
+from iris.domain.status import CameraStatus, NodeFacts
+from web.api.errors import problem_of
+
+
+class NodeHub(Protocol):
+    """What a node knows of its cameras and of itself; called on the node's event loop."""
+
+    def status(self) -> Sequence[CameraStatus]:
+        """Live status of all its cameras."""
+        ...
+
+    async def snapshot(self, camera_id: CameraId) -> bytes:
+        """Newest picture as JPEG.
+
+        Raises:
+            NotFoundError: No process of this camera, or no picture yet.
+            UnavailableError: The camera process does not answer.
+        """
+        ...
+
+    def changed(self) -> None:
+        """The cameras in the database changed; returns at once."""
+        ...
+
+    def facts(self) -> NodeFacts:
+        """Detector and outbox figures."""
+        ...
+
+
+def create_node_app(hub: NodeHub) -> ASGIApp:
+    """The application over a hub."""
+
+    async def status(_request: Request) -> Response:
+        return _json({"cameras": hub.status()})
+
+    async def facts(_request: Request) -> Response:
+        return _json(hub.facts())
+
+    async def snapshot(request: Request) -> Response:
+        camera_id = CameraId(parse_id(request.path_params["camera_id"], field="camera_id"))
+        return Response(await hub.snapshot(camera_id), media_type="image/jpeg")
+
+    async def changed(_request: Request) -> Response:
+        hub.changed()
+        return Response(status_code=204)
+
+    async def on_error(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, IrisError)
+        return problem_of(error)
+
+    return Starlette(
+        routes=[
+            Route("/status", status),
+            Route("/facts", facts),
+            Route("/snapshot/{camera_id}", snapshot),
+            Route("/changed", changed, methods=["POST"]),
+        ],
+        exception_handlers={IrisError: on_error},
+    )
+
+
+def _json(body: object) -> Response:
+    return Response(orjson.dumps(body), media_type="application/json")

@@ -1,0 +1,341 @@
+"""Bodies and answers on the wire. Requests are strict and closed: an unknown field or a wrong type is refused by name.
+
+Answers are typed here for the description of the API; lists are written without passing through these models, and
+a test holds what is written against them.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from iris.base.timebase import parse_rfc3339
+
+
+def _printable(text: str) -> str:
+    # Control, format (such as right-to-left marks), surrogate, private, unassigned, line and paragraph separators.
+    if any(unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"} for c in text):
+        raise ValueError("must hold no control or invisible characters")
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text.strip()
+
+
+def _unique(items: list[str]) -> list[str]:
+    if len(set(items)) != len(items):
+        raise ValueError("must name each class once")
+    return items
+
+
+def _instant(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_rfc3339(value)
+    except (ValueError, OverflowError):
+        raise ValueError("must be a time with an offset, such as 2026-11-23T12:00:00Z") from None
+
+
+def _absent() -> Any:
+    """Default of a field that may be left out but not be null; the description shows no default."""
+    return Field(default=None, json_schema_extra=_without_default)
+
+
+def _without_default(schema: JsonDict) -> None:
+    schema.pop("default", None)
+
+
+# The bounds are those of the settings with the same names, so that a default is always acceptable.
+Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_printable)]
+Label = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
+Address = Annotated[str, Field(max_length=2048)]
+Classes = Annotated[list[Label], Field(min_length=1, max_length=100), AfterValidator(_unique)]
+Confidence = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
+Fps = Annotated[float, Field(gt=0, le=30, allow_inf_nan=False)]
+PreSeconds = Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)]
+PostSeconds = Annotated[float, Field(ge=0, le=300, allow_inf_nan=False)]
+Cooldown = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
+Backend = Literal["onnx", "cpu", "motion", "none"]
+Mode = Literal["track"]
+Instant = Annotated[int, BeforeValidator(_instant, json_schema_input_type=str)]
+State = Literal["open", "closing", "ready", "partial", "failed"]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class CameraCreate(_Request):
+    """A new camera. What is left out, or null, comes from the settings."""
+
+    name: Name
+    rtsp_url: Address = Field(description="rtsp:// or rtsps://, with user and password where the camera wants them")
+    detect_url: Address | None = Field(None, description="substream to analyse while rtsp_url is recorded")
+    enabled: bool = True
+    recording_mode: Mode = "track"
+    trigger_classes: Classes = Field(default=["person"], description="what opens an event")
+    detect_conf: Confidence | None = None
+    detect_fps: Fps | None = Field(None, description="detections per second while something is in view")
+    pre_seconds: PreSeconds | None = None
+    post_seconds: PostSeconds | None = None
+    trigger_cooldown: Cooldown | None = Field(None, description="seconds within which a return is the same event")
+    detector_backend: Backend | None = Field(None, description="null: the setting DETECTOR_BACKEND")
+
+
+class CameraPatch(_Request):
+    """Changes to a camera; what is left out stays.
+
+    A blank or masked address keeps the stored one, as long as scheme, host and port are the same.
+    """
+
+    name: Name = _absent()
+    rtsp_url: Address = _absent()
+    detect_url: Address | None = Field(None, description="null: no substream any more")
+    enabled: bool = _absent()
+    recording_mode: Mode = _absent()
+    trigger_classes: Classes = _absent()
+    detect_conf: Confidence = _absent()
+    detect_fps: Fps = _absent()
+    pre_seconds: PreSeconds = _absent()
+    post_seconds: PostSeconds = _absent()
+    trigger_cooldown: Cooldown = _absent()
+    detector_backend: Backend | None = Field(None, description="null: the setting DETECTOR_BACKEND")
+
+
+class EventQuery(BaseModel):
+    """Which events, and which page of them. A cursor costs the same however deep; an offset does not."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    camera_id: str | None = None
+    person_id: str | None = Field(None, description="events of one named person")
+    from_: Instant | None = Field(None, alias="from", description="started at or after, RFC 3339")
+    to: Instant | None = Field(None, description="started before, RFC 3339")
+    label: Label | None = None
+    state: State | None = None
+    limit: int = Field(50, ge=1, le=500)
+    offset: int = Field(0, ge=0, le=1_000_000)
+    cursor: str | None = Field(None, max_length=200, description="next_cursor of the page before")
+
+
+class CameraQuery(BaseModel):
+    """Which page of cameras."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: int = Field(100, ge=1, le=500)
+    cursor: str | None = Field(None, max_length=200)
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class FieldProblem(_Answer):
+    """One wrong value."""
+
+    field: str
+    message: str
+
+
+class Problem(_Answer):
+    """RFC 9457 problem details; `code` is stable, `detail` is for people."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: list[FieldProblem] = []
+
+
+class Camera(_Answer):
+    """A camera as it is set up; addresses are masked."""
+
+    id: str
+    name: str
+    rtsp_url: str
+    detect_url: str | None
+    enabled: bool
+    recording_mode: Mode
+    trigger_classes: list[str]
+    detect_conf: float
+    detect_fps: float
+    pre_seconds: float
+    post_seconds: float
+    trigger_cooldown: float
+    detector_backend: Backend | None
+    created_at: str
+    updated_at: str
+    version: int
+
+
+class CameraPage(_Answer):
+    """Cameras, oldest first."""
+
+    items: list[Camera]
+    next_cursor: str | None
+
+
+class CameraLive(_Answer):
+    """What a camera does now. `sentence` says what is wrong and what to do, for people."""
+
+    camera_id: str
+    state: Literal["disabled", "connecting", "recording", "error", "offline"]
+    sentence: str
+    error_code: str | None
+    heartbeat_at: str | None
+    connected_since: str | None
+    last_packet_at: str | None
+    last_segment_end: str | None
+    last_segment_age_seconds: float | None
+    fps: float
+    detect_fps: float
+    width: int
+    height: int
+    video_codec: str
+    audio_codec: str
+    detector: str
+    device: str
+    onnx_providers: list[str]
+    in_view: list[str]
+    event_id: str | None
+    restart_count: int
+    counters: dict[str, int]
+
+
+class DetectClasses(_Answer):
+    """Names that `trigger_classes` may hold with the detector that runs; empty while it is not known."""
+
+    detector: str
+    items: list[str]
+
+
+class Window(_Answer):
+    """The span that a clip is cut for; the end is null while the event is open."""
+
+    start: str
+    end: str | None
+
+
+class EventGap(_Answer):
+    """A part of the window that was not recorded, and why."""
+
+    start: str
+    end: str
+    reason: str
+
+
+class EventClipFile(_Answer):
+    """One file of a clip; there is more than one only where the camera changed its stream in mid-event."""
+
+    part: int
+    url: str
+    start: str
+    end: str
+    duration_seconds: float
+    size_bytes: int
+    sha256: str
+    video_codec: str
+    width: int
+    height: int
+    has_audio: bool
+
+
+class Event(_Answer):
+    """Why footage was kept. `clip_url` is null until the state is ready or partial."""
+
+    id: str
+    camera_id: str
+    state: State
+    labels: list[str]
+    started_at: str
+    ended_at: str | None
+    last_seen_at: str
+    end_reason: str | None
+    window: Window
+    gaps: list[EventGap]
+    clip_url: str | None
+    clip_files: list[EventClipFile]
+    thumbnail_url: str | None
+    workflow_id: str
+    continues: str | None
+    detector: str
+    failure: str | None
+
+
+class EventPage(_Answer):
+    """Events, newest first."""
+
+    items: list[Event]
+    next_cursor: str | None
+
+
+class Gpu(_Answer):
+    """Memory of the first GPU."""
+
+    used_mb: int
+    total_mb: int
+
+
+class WorkerCounts(_Answer):
+    """Processes with a fresh sign of life."""
+
+    worker: int
+    node: int
+
+
+class Health(_Answer):
+    """Whether every part is there; `degraded` still records."""
+
+    status: Literal["ok", "degraded"]
+    detector: str
+    gpu: Gpu | None
+    workers: WorkerCounts
+    temporal: Literal["up", "down"]
+
+
+class BackendFacts(_Answer):
+    """What looks at the frames."""
+
+    name: str
+    description: str
+    device: str
+    onnx_providers: list[str]
+
+
+class OutboxFacts(_Answer):
+    """Rows of events not yet handed over to Temporal; null while the node does not answer."""
+
+    depth: int | None
+    oldest_age_seconds: float | None
+
+
+class CameraCounts(_Answer):
+    """Cameras by what they do now."""
+
+    total: int
+    enabled: int
+    recording: int
+    connecting: int
+    error: int
+    offline: int
+
+
+class System(_Answer):
+    """The whole installation at a glance."""
+
+    status: Literal["ok", "degraded"]
+    version: str
+    python_version: str
+    backend: BackendFacts
+    gpu: Gpu | None
+    temporal: Literal["up", "down"]
+    store: Literal["up", "down"]
+    node: Literal["up", "down"]
+    workers: WorkerCounts
+    outbox: OutboxFacts
+    cameras: CameraCounts
