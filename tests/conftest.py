@@ -1,0 +1,89 @@
+"""What holds for every test: no traffic beyond this machine, no child process left, no silent skip.
+
+Runs once in each test process. Fixtures live beside the tests that use them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from collections.abc import Generator, Iterator
+
+import psutil
+import pytest
+
+# Native code (FFmpeg, gRPC) does not pass here; Python's own sockets do.
+_GUARDED_EVENTS = ("socket.connect", "socket.sendto")
+_foreign_addresses: list[str] = []
+
+
+def _guard(event: str, arguments: tuple[object, ...]) -> None:
+    if event in _GUARDED_EVENTS and _is_foreign(arguments[1]):
+        _foreign_addresses.append(str(arguments[1]))
+        raise PermissionError(f"a test may only talk to this machine, not to {arguments[1]}")
+
+
+def _is_foreign(address: object) -> bool:
+    if not isinstance(address, tuple):
+        return False  # A Unix socket's path.
+    host = str(address[0]).partition("%")[0]
+    try:
+        parsed = ipaddress.ip_address(host)
+    except ValueError:
+        return host not in ("localhost", "")
+    return not (parsed.is_loopback or parsed.is_unspecified)
+
+
+sys.addaudithook(_guard)
+
+
+@pytest.fixture(autouse=True)
+def _only_this_machine() -> Iterator[None]:
+    """Fail the test also where it swallowed the refusal."""
+    _foreign_addresses.clear()
+    yield
+    assert _foreign_addresses == [], "a test may only talk to this machine"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where CI=true nothing may be skipped: a machine that cannot run a test proves nothing."""
+    report = yield
+    if report.skipped and os.environ.get("CI") == "true" and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped under CI=true: {_reason(report)}"
+    return report
+
+
+def _reason(report: pytest.TestReport) -> str:
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return text.removeprefix("Skipped: ")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List at the end what was not run, and the line that makes it run."""
+    reasons = sorted({_reason(report) for report in terminalreporter.stats.get("skipped", [])})
+    if reasons:
+        terminalreporter.section("not run on this machine")
+        for reason in reasons:
+            terminalreporter.line(reason)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Every process that a test started has ended with it."""
+    left = [_describe(child) for child in psutil.Process().children(recursive=True)]
+    # The tracker of multiprocessing's shared memory ends with this process.
+    left = [text for text in left if text and "resource_tracker" not in text]
+    if left:
+        print("\nprocesses left behind by tests:", *left, sep="\n  ", file=sys.stderr)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _describe(child: psutil.Process) -> str:
+    try:
+        if child.status() == psutil.STATUS_ZOMBIE:
+            return ""
+        return f"{child.pid} {' '.join(child.cmdline())}"
+    except psutil.NoSuchProcess:
+        return ""
