@@ -203,7 +203,7 @@ def test_page_holds_what_the_filters_ask_newest_first(store: Store, filters: Eve
     with store.reading() as work:
         rows, cursor = work.events.page(filters)
         assert ([row.event_id for row in rows], cursor) == ([uuid_of(number) for number in numbers], None)
-        assert [work.events.get(row.event_id) for row in rows] == rows
+        assert [replace(work.events.get(row.event_id), covered=()) for row in rows] == rows
 
 
 @pytest.mark.parametrize("filters", [EventFilters(), EventFilters(label="person"), EventFilters(from_us=START_US)])
