@@ -74,6 +74,7 @@ class MuxedClip:
 
     pieces: tuple[tuple[Segment, int], ...]
     video_packet_count: int
+    keyframe_count: int
     audio_packet_count: int
     start_us: int
     end_us: int
@@ -187,6 +188,7 @@ class _ClipWriter:
         self._zero_s = Fraction(0)  # clip time at which the first segment of the chain (uncut) begins
         self._end_s = Fraction(0)  # clip time at which the pictures so far end
         self._start_us = self._end_us = 0
+        self._keyframe_count = 0
         self._codec = ""
         self.pieces: list[tuple[Segment, int]] = []
 
@@ -207,6 +209,7 @@ class _ClipWriter:
         return MuxedClip(
             pieces=tuple(self.pieces),
             video_packet_count=self._video.count,
+            keyframe_count=self._keyframe_count,
             audio_packet_count=self._audio.count if self._audio is not None else 0,
             start_us=self._start_us,
             end_us=self._end_us,
@@ -256,6 +259,7 @@ class _ClipWriter:
         self._video.write(self._output, kept, shift)
         self._end_s = max(self._end_s, (end + shift) * base)
         self._end_us = segment.start_us + media_to_us(end - zero, base)
+        self._keyframe_count += sum(1 for packet in kept if packet.is_keyframe)
         self.pieces.append((segment, len(kept)))
         if self._audio is not None and audio:
             span = (first * base if starts_chain else None, end * base if ends_chain else None)
@@ -334,8 +338,8 @@ def _read_all(container: InputContainer, source: ClipSource) -> tuple[list[Packe
         raise UnusableSegmentError(segment, GapReason.CORRUPT_SEGMENT, what)
     if any(packet.pts is None or packet.dts is None or packet.time_base is None for packet in (*video, *audio)):
         raise UnusableSegmentError(segment, GapReason.CORRUPT_SEGMENT, "a packet has no time")
-    if not any(packet.is_keyframe for packet in video):
-        raise UnusableSegmentError(segment, GapReason.CORRUPT_SEGMENT, "it has no keyframe")
+    if not video or not video[0].is_keyframe:
+        raise UnusableSegmentError(segment, GapReason.CORRUPT_SEGMENT, "it does not begin with a keyframe")
     return video, audio
 
 

@@ -85,7 +85,7 @@ def _unreadable(path: Path, error: Exception) -> StorageError:
 def _verify(container: InputContainer, muxed: MuxedClip, progress: ProgressSink) -> None:
     stream = container.streams.video[0]
     decoder = _Decoder(stream)
-    counts = {"video": 0, "audio": 0}
+    counts = {"video": 0, "keyframe": 0, "audio": 0}
     gop: list[Packet[Any]] = []
     for packet in container.demux(*container.streams.video, *container.streams.audio):
         if packet.size == 0:  # the demuxer's own mark of the end
@@ -94,12 +94,17 @@ def _verify(container: InputContainer, muxed: MuxedClip, progress: ProgressSink)
         if kind == "video":
             if packet.is_keyframe:
                 gop = []
+                counts["keyframe"] += 1  # a damaged one loses its mark in the demuxer's parser
                 _expect_pictures(decoder, [packet], _segment_at(muxed, counts["video"]))
                 progress("verify", counts["video"], muxed.video_packet_count)
             gop.append(packet)
         counts[kind] += 1
     _expect_pictures(decoder, gop, muxed.pieces[-1][0])
-    written = {"video": muxed.video_packet_count, "audio": muxed.audio_packet_count}
+    written = {
+        "video": muxed.video_packet_count,
+        "keyframe": muxed.keyframe_count,
+        "audio": muxed.audio_packet_count,
+    }
     if counts != written:
         raise StorageError(f"a clip reads back as {counts} packets where {written} were written")
     duration_us = container.duration or 0

@@ -1,4 +1,4 @@
-"""Makes real footage on disk: an encoded film, cut into fragmented-MP4 segments with their rows in the camera's file."""
+"""Makes real footage on disk: an encoded film, cut into fragmented-MP4 segments with rows in the camera's file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,14 @@ class Packet:
     is_keyframe: bool
 
 
+def _packets(container: Any) -> list[Any]:
+    return [packet for packet in container.demux() if packet.size and packet.stream.type in ("video", "audio")]
+
+
 def read_packets(path: Path) -> list[Packet]:
     """All packets of a media file in its order."""
     with av.open(str(path)) as container:
-        packets = [p for p in container.demux() if p.size]
+        packets = _packets(container)
         video = [p for p in packets if p.stream.type == "video"]
         zero = min(p.pts * p.time_base for p in video)
         return [
@@ -102,13 +107,10 @@ class RecordedCamera:
             connection.execute(
                 "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, 'h264', 160, 120, '')", (run, start_us, params)
             )
-        made = []
         with av.open(str(film)) as source:
-            packets: list[Any] = [p for p in source.demux() if p.size]
+            packets = _packets(source)
             first = next(p for p in packets if p.stream.type == "video")
-            for part in _parts(packets, seconds):
-                made.append(self._write(part, first, start_us, run, params))
-        return made
+            return [self._write(part, first, start_us, run, params) for part in _parts(packets, seconds)]
 
     def add_gap(self, gap: Gap) -> None:
         with self._db.transaction() as connection:
@@ -123,7 +125,7 @@ class RecordedCamera:
         start_us = run_start_us + int((video[0].pts - first.pts) * base * 1_000_000)
         end_us = run_start_us + int((max(p.pts + p.duration for p in video) - first.pts) * base * 1_000_000)
         keys = [p.pts for p in video if p.is_keyframe] + [max(p.pts + p.duration for p in video)]
-        max_gop_us = int(max(b - a for a, b in zip(keys, keys[1:], strict=False)) * base * 1_000_000)
+        max_gop_us = int(max(b - a for a, b in pairwise(keys)) * base * 1_000_000)
         name = f"segments/{self.camera_id}/seg_{start_us}.mp4"
         path = self.data_dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
