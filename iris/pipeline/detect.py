@@ -27,6 +27,7 @@ from iris.vision.preprocess import fit_size, scale_boxes
 FORCED_LOOK_US = 5_000_000
 _RATE_WINDOW_US = 5_000_000
 _IN_VIEW_US = 2_000_000
+_SHOWN_AGAIN_US = 5_000_000
 
 
 class TrackerLike(Protocol):
@@ -112,7 +113,8 @@ class DetectLoop:
         """Whether the scene has been empty for the grace time."""
         if self._tracks or self._seen_us is None:
             return False
-        return not 0 <= wall_us - self._seen_us <= self._grace_us
+        # A little earlier than the last sight: the pictures before a glance that found somebody are shown again.
+        return not -_SHOWN_AGAIN_US <= wall_us - self._seen_us <= self._grace_us
 
     def interval_us(self, wall_us: int) -> int:
         """Time between two looks at the pace of that time."""
