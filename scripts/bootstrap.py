@@ -1,7 +1,7 @@
 """Makes the virtual environment: `python3 scripts/bootstrap.py [runtime | dev]`. Standard library only.
 
 Installs exactly what requirements/*.txt pin by hash, with uv where it can be had and with pip where not. A stamp inside
-the environment holds the hash of what was installed, so that a second run takes no time. Must start on any Python 3, to
+the environment holds the hash of what was installed, so that a second run takes no time. Must start on Python 3.8, to
 be able to say which one is needed.
 """
 
