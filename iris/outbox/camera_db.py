@@ -28,9 +28,9 @@ CREATE TABLE IF NOT EXISTS runs (
 CREATE TABLE IF NOT EXISTS segments (
   segment_id INTEGER PRIMARY KEY,
   run_id TEXT NOT NULL REFERENCES runs(run_id),
-  state TEXT NOT NULL CHECK (state IN ('writing', 'durable')),
+  state TEXT NOT NULL CHECK (state IN ('writing', 'durable', 'deleting')),
   path TEXT NOT NULL UNIQUE,            -- relative to DATA_DIR; while writing, of the unfinished file
-  run_offset_us INTEGER NOT NULL,       -- media time of its first video packet since the start of the run
+  run_offset_us INTEGER NOT NULL,       -- wall time of its first video packet, counted from started_us of its run
   start_us INTEGER, end_us INTEGER,     -- wall time; null while writing
   size_bytes INTEGER, video_packet_count INTEGER, audio_packet_count INTEGER,
   sha256 TEXT, max_gop_us INTEGER,
