@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iris.adapters.live_feed import CameraFeed, spec_from_json, status_to_json
+from iris.adapters.live_feed import CameraFeed, start_from_json, status_to_json
 from iris.adapters.process import cap_memory, die_with_parent, forbid_core_dumps, hold_lock, prefer_as_oom_victim
 from iris.base.errors import ConflictError
 from iris.base.log import configure_logging, get_logger
@@ -52,12 +52,12 @@ class _Process:
         message = self._feed.receive()
         if message is None:
             return 0
-        spec, tuning = spec_from_json(message)
+        start = start_from_json(message)
         # The descriptor is kept open by this frame for the life of the process: it is the one-writer lock.
-        lock = hold_lock(data_dir / "node" / f"{spec.camera_id}.lock", patience_s=LOCK_PATIENCE_S)
+        lock = hold_lock(data_dir / "node" / f"{start.spec.camera_id}.lock", patience_s=LOCK_PATIENCE_S)
         from workers.wiring.camera import build_camera
 
-        runtime = build_camera(spec, tuning, data_dir, on_outbox=self._say_outbox)
+        runtime = build_camera(start, data_dir, on_outbox=self._say_outbox)
         runtime.start()
         threading.Thread(target=self._listen, args=(runtime,), name="feed", daemon=True).start()
         try:

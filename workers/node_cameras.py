@@ -13,13 +13,14 @@ from iris.adapters.node_cameras import NodeCameras, SealedCamera
 from iris.base.errors import IrisError, StoreError
 from iris.base.ids import CameraId
 from iris.base.log import get_logger
+from iris.domain.camera import CameraSpec
 from workers.supervisor import CameraSupervisor
 
 
 class CameraKeeper:
     """Makes the supervisor run what is wanted."""
 
-    def __init__(self, copy: NodeCameras, supervisor: CameraSupervisor, unseal: Callable[[bytes], str]) -> None:
+    def __init__(self, copy: NodeCameras, supervisor: CameraSupervisor, unseal: Callable[[bytes, str], str]) -> None:
         self._copy = copy
         self._supervisor = supervisor
         self._unseal = unseal
@@ -31,6 +32,11 @@ class CameraKeeper:
         """Start the cameras of the last known copy."""
         self._known = self._copy.load()
         await self._apply()
+
+    def spec(self, camera_id: CameraId) -> CameraSpec | None:
+        """What is known of a camera, without its addresses; None for an unknown one."""
+        known = self._known.get(camera_id)
+        return None if known is None else known.spec
 
     def changed(self) -> None:
         """Word that the database changed: look again now."""

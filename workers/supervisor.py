@@ -18,10 +18,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from iris.adapters.live_feed import JsonObject, encode_json, read_message, spec_to_json, status_from_json
+from iris.adapters.live_feed import (
+    CameraStart,
+    JsonObject,
+    encode_json,
+    read_message,
+    start_to_json,
+    status_from_json,
+)
 from iris.base.backoff import backoff_delay_s
 from iris.base.errors import InputError, NotFoundError, UnavailableError
-from iris.base.ids import CameraId
+from iris.base.ids import CameraId, NodeId
 from iris.base.log import get_logger
 from iris.domain.camera import CameraSpec, CameraState, CameraTuning
 from iris.domain.status import CameraStatus
@@ -63,8 +70,11 @@ class SupervisorEvents:
 class CameraSupervisor:
     """Runs camera processes so that they match the wanted specs."""
 
-    def __init__(self, data_dir: Path, tuning: CameraTuning, clock: Clock, events: SupervisorEvents) -> None:
+    def __init__(
+        self, data_dir: Path, node_id: NodeId, tuning: CameraTuning, clock: Clock, events: SupervisorEvents
+    ) -> None:
         self._data_dir = data_dir
+        self._node_id = node_id
         self._tuning = tuning
         self._clock = clock
         self._events = events
@@ -217,7 +227,7 @@ class CameraSupervisor:
             theirs.close()
         camera.process = process
         reader, camera.writer = await asyncio.open_unix_connection(sock=ours, limit=1024 * 1024)
-        self._send(camera, spec_to_json(camera.spec, self._tuning))
+        self._send(camera, start_to_json(CameraStart(camera.spec, self._tuning, self._node_id)))
         self._events.started(camera.spec.camera_id)
         violation = ""
         try:

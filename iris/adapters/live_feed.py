@@ -14,11 +14,11 @@ import json
 import socket
 import struct
 import threading
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from typing import cast
 
 from iris.base.errors import InputError
-from iris.base.ids import CameraId
+from iris.base.ids import CameraId, NodeId
 from iris.domain.camera import CameraSpec, CameraState, CameraTuning, DetectorBackend
 from iris.domain.status import CameraStatus
 
@@ -123,17 +123,33 @@ async def _read_frame(reader: asyncio.StreamReader, expected: bytes) -> bytes:
     return await reader.readexactly(length)
 
 
-def spec_to_json(spec: CameraSpec, tuning: CameraTuning) -> JsonObject:
+@dataclass(frozen=True, slots=True)
+class CameraStart:
+    """What a camera process is told first."""
+
+    spec: CameraSpec
+    tuning: CameraTuning
+    node_id: NodeId
+
+
+def start_to_json(start: CameraStart) -> JsonObject:
     """The first message to a camera process; holds its password, goes over the socket only."""
-    return {"type": "start", "spec": asdict(spec), "tuning": asdict(tuning)}
+    return {
+        "type": "start", "spec": asdict(start.spec), "tuning": asdict(start.tuning), "node_id": start.node_id,
+    }  # fmt: skip
 
 
-def spec_from_json(message: JsonObject) -> tuple[CameraSpec, CameraTuning]:
-    """Inverse of `spec_to_json`."""
+def start_from_json(message: JsonObject) -> CameraStart:
+    """Inverse of `start_to_json`."""
     spec = cast("dict[str, object]", message["spec"])
     spec["detector_backend"] = DetectorBackend(cast("str", spec["detector_backend"]))
     spec["trigger_classes"] = tuple(cast("list[str]", spec["trigger_classes"]))
-    return CameraSpec(**spec), CameraTuning(**cast("dict[str, object]", message["tuning"]))  # type: ignore[arg-type]  # field by field from asdict
+    tuning = cast("dict[str, object]", message["tuning"])
+    return CameraStart(
+        CameraSpec(**spec),  # type: ignore[arg-type]  # field by field from asdict
+        CameraTuning(**tuning),  # type: ignore[arg-type]  # field by field from asdict
+        NodeId(str(message["node_id"])),
+    )
 
 
 def status_to_json(status: CameraStatus) -> JsonObject:

@@ -32,11 +32,16 @@ class SealedCamera:
     rtsp_url_sealed: bytes = field(repr=False)
     detect_url_sealed: bytes | None = field(default=None, repr=False)
 
-    def opened(self, unseal: Callable[[bytes], str]) -> CameraSpec:
-        """The spec with its addresses in clear, for the camera's own process only."""
+    def opened(self, unseal: Callable[[bytes, str], str]) -> CameraSpec:
+        """The spec with its addresses in clear, for the camera's own process only.
+
+        Args:
+            unseal: Opens a sealed address of a camera id (`AddressVault.open`).
+        """
         values = _spec_values(self.spec)
-        values["rtsp_url"] = unseal(self.rtsp_url_sealed)
-        values["detect_url"] = None if self.detect_url_sealed is None else unseal(self.detect_url_sealed)
+        values["rtsp_url"] = unseal(self.rtsp_url_sealed, self.spec.camera_id)
+        if self.detect_url_sealed is not None:
+            values["detect_url"] = unseal(self.detect_url_sealed, self.spec.camera_id)
         return _spec(values)
 
 

@@ -7,15 +7,16 @@ import pytest
 from iris.adapters.live_feed import (
     MOST_FRAME_BYTES,
     CameraFeed,
+    CameraStart,
     encode_json,
     read_message,
-    spec_from_json,
-    spec_to_json,
+    start_from_json,
+    start_to_json,
     status_from_json,
     status_to_json,
 )
 from iris.base.errors import InputError
-from iris.base.ids import CameraId
+from iris.base.ids import CameraId, NodeId
 from iris.domain.camera import CameraSpec, CameraState, CameraTuning, DetectorBackend
 from iris.domain.status import CameraStatus
 
@@ -33,11 +34,12 @@ async def test_feed_carries_spec_to_the_camera_and_status_back() -> None:
     feed = CameraFeed(theirs)
     spec = CameraSpec(CAMERA, "gate", "rtsp://u:p@h/1", None, trigger_classes=("person", "dog"))
     tuning = CameraTuning(segment_seconds=1.5)
-    writer.write(encode_json(spec_to_json(spec, tuning)))
+    start = CameraStart(spec, tuning, NodeId("node"))
+    writer.write(encode_json(start_to_json(start)))
     message = await asyncio.to_thread(feed.receive)
     assert message is not None
-    assert spec_from_json(message) == (spec, tuning)
-    assert spec_from_json(message)[0].detector_backend is DetectorBackend.ONNX
+    assert start_from_json(message) == start
+    assert start_from_json(message).spec.detector_backend is DetectorBackend.ONNX
 
     status = CameraStatus(
         CAMERA, CameraState.RECORDING, in_view=("person",), onnx_providers=("CPUExecutionProvider",), counters={"a": 3}

@@ -22,6 +22,6 @@ def test_replace_drops_what_is_no_longer_wanted(tmp_path: Path) -> None:
 
 def test_opened_spec_holds_the_addresses_and_hides_them_from_repr() -> None:
     camera = SealedCamera(1, SPEC, b"main", b"sub")
-    spec = camera.opened(lambda sealed: f"rtsp://user:secret@host/{sealed.decode()}")
+    spec = camera.opened(lambda sealed, _camera_id: f"rtsp://user:secret@host/{sealed.decode()}")
     assert (spec.rtsp_url, spec.detect_url) == ("rtsp://user:secret@host/main", "rtsp://user:secret@host/sub")
     assert "secret" not in repr(spec)
