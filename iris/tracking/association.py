@@ -35,17 +35,18 @@ def nearness(boxes_a: Float64Array, boxes_b: Float64Array, reach: Float64Array) 
     Args:
         boxes_a: (N, 4) where tracks are believed to be.
         boxes_b: (M, 4) detections.
-        reach: (N,) how far each track may have come from there, in its own larger side.
+        reach: (N,) how far from there each track may be, pixels.
 
-    Pairs whose heights or widths differ more than twofold are 0.
+    Pairs whose larger sides differ more than twofold are 0.
     """
     size_a, size_b = boxes_a[:, 2:] - boxes_a[:, :2], boxes_b[:, 2:] - boxes_b[:, :2]
     centre_a, centre_b = boxes_a[:, :2] + size_a / 2, boxes_b[:, :2] + size_b / 2
     distance = np.linalg.norm(centre_a[:, None] - centre_b[None], axis=2)
-    limit = np.maximum(reach * size_a.max(axis=1), 1e-9)
-    near = np.clip(1 - distance / limit[:, None], 0, 1)
-    ratio = np.minimum(size_a[:, None], size_b[None]) / np.maximum(np.maximum(size_a[:, None], size_b[None]), 1e-9)
-    return np.where(ratio.min(axis=2) >= _MIN_SIZE_RATIO, near, 0.0)
+    near = np.clip(1 - distance / np.maximum(reach, 1e-9)[:, None], 0, 1)
+    # The larger side alone: the smaller one of somebody who comes out from behind something is still cut off.
+    side_a, side_b = size_a.max(axis=1)[:, None], size_b.max(axis=1)[None]
+    ratio = np.minimum(side_a, side_b) / np.maximum(np.maximum(side_a, side_b), 1e-9)
+    return np.where(ratio >= _MIN_SIZE_RATIO, near, 0.0)
 
 
 def assign(similarity: Float64Array, minimum: float) -> list[tuple[int, int]]:

@@ -15,7 +15,7 @@ Float64Array = NDArray[np.float64]
 # In heights of the box: a detector's box jitters by a few percent of its size (measured on standing people).
 _MEASUREMENT_STD = 0.05
 # A walking person (1.7 m tall) starts, stops and turns with about 1 m/s2; sizes change far more slowly.
-_ACCELERATION_STD = np.array([1.0, 1.0, 0.4, 0.4])
+_ACCELERATION_STD = np.array([0.5, 0.5, 0.1, 0.1])
 # Before a second detection nothing is known of the speed; a running person covers about two heights a second.
 _INITIAL_SPEED_STD = np.array([1.5, 1.0, 0.3, 0.3])
 _MIN_SIZE_PX = 1.0
@@ -50,6 +50,11 @@ class BoxFilter:
     def speed(self) -> Float64Array:
         """(4,) float64: speeds of centre x, centre y, width and height in pixels per second."""
         return self._speed.copy()
+
+    @property
+    def position_std_px(self) -> float:
+        """How unsure the centre is, along the less certain axis, pixels."""
+        return float(np.sqrt(self._p_pp[:2].max()))
 
     def predict(self, dt_s: float) -> None:
         """Move on by `dt_s` seconds (0 or more)."""

@@ -37,8 +37,9 @@ _LOST_AGE_US = 2_000_000
 _MIN_IOU = 0.15
 _MIN_IOU_LOW_SCORE = 0.3
 _MIN_NEARNESS = 0.05
-# Heights a person covers beyond the prediction: at once by jitter, then per second walking fast; and at most.
-_REACH_AT_ONCE, _REACH_PER_S, _REACH_MAX = 0.25, 0.9, 1.2
+# Nearness: three standard deviations of the predicted place, and at least and at most these shares of the box's larger
+# side, as detectors jump and as somebody hidden for long could be anywhere.
+_REACH_STD, _REACH_MIN, _REACH_MAX = 3.0, 0.25, 1.2
 
 
 @dataclass(slots=True, eq=False)
@@ -125,19 +126,17 @@ class Tracker:
             return iou(_stack([entry.filter.box_xyxy for entry in entries]), boxes[list(indices)])
 
         def by_nearness(entries: Sequence[_Entry], indices: Sequence[int]) -> Float64Array:
-            waited_s = np.array([max(0, wall_us - entry.last_us) / US_PER_S for entry in entries])
-            reach = np.minimum(_REACH_AT_ONCE + _REACH_PER_S * waited_s, _REACH_MAX)
             predicted = _stack([entry.filter.box_xyxy for entry in entries])
-            seen = _stack([entry.seen_xyxy for entry in entries])
-            there = boxes[list(indices)]
-            # Who was hidden either walked on or stood still.
-            return np.maximum(nearness(predicted, there, reach), nearness(seen, there, reach))
+            sides = (predicted[:, 2:] - predicted[:, :2]).max(axis=1)
+            unsure = np.array([entry.filter.position_std_px for entry in entries])
+            reach = np.clip(_REACH_STD * unsure, _REACH_MIN * sides, _REACH_MAX * sides)
+            return nearness(predicted, boxes[list(indices)], reach)
 
         stages: tuple[tuple[list[_Entry], list[int], Callable[..., Float64Array], float], ...] = (
             (known, high, by_iou, _MIN_IOU),
             (known, low, by_iou, _MIN_IOU_LOW_SCORE),
-            (known, high, by_nearness, _MIN_NEARNESS),
             (tentative, high, by_iou, _MIN_IOU),
+            (known, high, by_nearness, _MIN_NEARNESS),
             (tentative, high, by_nearness, _MIN_NEARNESS),
         )
         for entries, indices, similarity_of, minimum in stages:
