@@ -33,10 +33,9 @@ from iris.contracts.events import (
 )
 from iris.domain.event import EndReason, EventState
 from iris.domain.segment import GapReason, Segment
-from iris.media.clip_plan import ClipGroup, ClipPlan, Recorded, Span, plan_clip
+from iris.media.clip_plan import RUN_BORDER_US, ClipGroup, ClipPlan, Recorded, Span, plan_clip
 from iris.ports import Clock, OutboxReader, ProgressSink, SegmentIndexReader
 
-_FOREVER_US = 1 << 62
 # Beside one GOP: the holes that a plan calls none, and rounding.
 _DURATION_SLACK_US = 500_000
 _THUMBNAIL = "thumbnail.jpg"
@@ -84,16 +83,18 @@ class NodeClipWorkshop:
     def settled(self, request: AssembleClip) -> bool:
         """Whether nothing more can come for the window: its end is durable, or known to be missing.
 
-        Segments and gaps are written in the order of time, so whatever lies at or beyond the end says that all
-        before it is there. A gap that still lasts says so only once the end has passed: the camera may come back.
+        A gap may be written before the last segment in front of it is durable, so gaps count only where they go on
+        from the newest segment. One that still lasts counts up to the present: the camera may come back.
         """
         camera_id, end_us = CameraId(request.camera_id), request.window_end_us
-        newest_us = self._index.newest_end_us(camera_id)
-        if newest_us is not None and newest_us >= end_us:
-            return True
-        gaps = self._index.gaps_between(camera_id, end_us - 1, _FOREVER_US)
-        passed = self._clock.wall_us() >= end_us
-        return any(passed if gap.end_us is None else gap.end_us >= end_us for gap in gaps)
+        known_us = self._index.newest_end_us(camera_id)
+        if known_us is None:
+            known_us = request.window_start_us
+        now_us = self._clock.wall_us()
+        for gap in self._index.gaps_between(camera_id, known_us - 1, end_us):
+            if gap.start_us <= known_us + RUN_BORDER_US:
+                known_us = max(known_us, now_us if gap.end_us is None else gap.end_us)
+        return known_us >= end_us
 
     def assemble(self, request: AssembleClip, progress: ProgressSink) -> ClipResult:
         """Assemble, verify, publish; twice the same gives the same.
