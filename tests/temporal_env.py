@@ -14,6 +14,8 @@ from pathlib import Path
 
 from temporalio.client import Client
 
+from iris.adapters.temporal import TemporalLink
+from iris.base.errors import UnavailableError
 from iris.contracts.names import SEARCH_ATTRIBUTES
 from workers.temporal_binary import ensure_temporal
 
@@ -35,11 +37,12 @@ def free_ports(count: int) -> list[int]:
 
 async def connect(address: str) -> Client:
     """A client once the server answers."""
+    link = TemporalLink(address, identity="iris-test")
     deadline = time.monotonic() + 30
     while True:
         try:
-            return await Client.connect(address, identity="iris-test")
-        except RuntimeError:
+            return await link.client()
+        except UnavailableError:
             if time.monotonic() > deadline:
                 raise
             await asyncio.sleep(0.05)

@@ -20,6 +20,7 @@ from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
+from iris.adapters.temporal_failures import DATA_CONVERTER
 from iris.base.errors import ConfigError, InputError, IrisError, UnavailableError
 from iris.base.redact import redact
 from iris.contracts import names
@@ -92,7 +93,9 @@ class TemporalLink:
         options = ClientConfig.load_client_connect_config(disable_file=True, override_env_vars=self._environment)
         options["target_host"] = self._address
         options["namespace"] = self._namespace
-        return await Client.connect(**options, identity=self._identity, retry_config=_RETRY)
+        return await Client.connect(
+            **options, identity=self._identity, retry_config=_RETRY, data_converter=DATA_CONVERTER
+        )
 
     async def call(self, request: Awaitable[T]) -> T:
         """Await a request of the client, bounded, with its errors translated.

@@ -1,0 +1,42 @@
+"""The calls of a workflow's source that issue commands, in the order they are written: what replay depends on."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BASELINE = Path(__file__).with_name("fingerprints.json")
+_COMMANDS = {
+    "execute_activity", "start_activity", "execute_local_activity", "start_local_activity", "execute_child_workflow",
+    "start_child_workflow", "sleep", "wait_condition", "upsert_search_attributes", "upsert_memo", "continue_as_new",
+    "get_external_workflow_handle", "patched", "deprecate_patch", "uuid4", "random", "gather", "wait",
+}  # fmt: skip
+
+
+def fingerprint(source: str) -> list[str]:
+    """One line per call: the function it is in, the call, and what it calls or which queue it names."""
+    lines: list[str] = []
+    for function in ast.walk(ast.parse(source)):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            calls = [node for node in ast.walk(function) if isinstance(node, ast.Call) and _is_command(node)]
+            calls.sort(key=lambda call: (call.lineno, call.col_offset))
+            lines += [f"{function.name}: {_describe(call)}" for call in calls]
+    return lines
+
+
+def all_fingerprints() -> dict[str, list[str]]:
+    """Fingerprints of every workflow file by its name."""
+    files = sorted((ROOT / "workflows").glob("*.py"))
+    return {path.stem: fingerprint(path.read_text()) for path in files if path.stem != "__init__"}
+
+
+def _is_command(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.attr in _COMMANDS
+
+
+def _describe(call: ast.Call) -> str:
+    assert isinstance(call.func, ast.Attribute)
+    named = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords if keyword.arg == "task_queue"}
+    what = ast.unparse(call.args[0]) if call.args and "activity" in call.func.attr else ""
+    return " ".join(part for part in (call.func.attr, what, *(f"on {queue}" for queue in named.values())) if part)

@@ -1,0 +1,61 @@
+"""Builds what `iris worker` runs: the main database behind its ports, and the link to Temporal."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from iris.adapters.clock import SystemClock
+from iris.adapters.id_source import Uuid7Source
+from iris.adapters.temporal import TemporalLink
+from iris.config import Settings
+from iris.ports import Clock, EventRecords
+from iris.store.engine import Store, open_store
+from iris.store.event_records import StoreEventRecords
+from iris.store.migrate import migrate
+from workers.wiring.pairing import pair_store
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProcess:
+    """The parts of the process; `worker_id` names this run of it in the database."""
+
+    worker_id: str
+    store: Store
+    records: EventRecords
+    link: TemporalLink
+    clock: Clock
+
+
+def temporal_address(settings: Settings) -> str:
+    """The server to use: a given one, else the embedded one of `iris up` on this machine."""
+    return settings.temporal_address or f"127.0.0.1:{settings.temporal_port}"
+
+
+def build_worker(settings: Settings) -> WorkerProcess:
+    """Everything, not yet connected; nothing is read or written."""
+    clock = SystemClock()
+    store = open_store(settings.main_database_url)
+    return WorkerProcess(
+        worker_id=f"worker-{Uuid7Source().new_id()}",
+        store=store,
+        records=StoreEventRecords(store, clock),
+        link=TemporalLink(
+            temporal_address(settings),
+            identity="iris-worker",
+            namespace=settings.temporal_namespace,
+            environment=os.environ,
+        ),
+        clock=clock,
+    )
+
+
+def prepare_database(settings: Settings, process: WorkerProcess) -> None:
+    """Bring the database to this version and see that it belongs to the data directory.
+
+    Raises:
+        StoreError: Try again later.
+        StoreMismatchError, ConfigError: A person has to act.
+    """
+    migrate(settings.main_database_url)
+    pair_store(process.store, settings.data_path, Uuid7Source())

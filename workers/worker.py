@@ -1,0 +1,97 @@
+"""`iris worker`: the Temporal worker of queue `iris`, with all workflows and the activities of the main database."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import sys
+from typing import Final, NoReturn
+
+from iris.base.backoff import backoff_delay_s
+from iris.base.errors import StoreError
+from iris.base.log import configure_logging, get_logger
+from iris.base.timebase import seconds_to_us
+from iris.config import Settings, load_settings
+from workers.temporal_worker import iris_worker, keep_worker_running
+from workers.wiring.worker import WorkerProcess, build_worker, prepare_database
+
+HEARTBEAT_S: Final = 5.0
+_FORGET_AFTER_S: Final = 60.0
+
+
+def run_worker() -> int:
+    """Run until SIGTERM or Ctrl-C; ends within 10 s."""
+    loaded = load_settings()
+    configure_logging("worker", level=loaded.settings.log_level, json=loaded.settings.log_json)
+    for warning in loaded.warnings:
+        get_logger().warning("setting", reason=warning)
+    asyncio.run(_run(loaded.settings))
+    leave(0)
+
+
+def leave(code: int) -> NoReturn:
+    """End this process at once, past the interpreter's own end.
+
+    The Temporal client was seen to crash there (SIGSEGV in 4 of 26 runs), and a thread of an activity that hears
+    nothing would be waited for. Everything that must last has been written and synced before.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+async def _run(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sig, stop.set)
+    process = build_worker(settings)
+    if await _prepared(settings, process, stop):
+        heartbeat = asyncio.create_task(_tell_alive(process))
+        try:
+            await keep_worker_running(
+                process.link, lambda client: iris_worker(client, process.records), stop, register=True
+            )
+        finally:
+            heartbeat.cancel()
+            await asyncio.gather(heartbeat, return_exceptions=True)
+    get_logger().info("stopped")
+
+
+async def _prepared(settings: Settings, process: WorkerProcess, stop: asyncio.Event) -> bool:
+    """Wait for the database; false when asked to stop before it answered."""
+    attempt = 0
+    while not stop.is_set():
+        try:
+            await asyncio.to_thread(prepare_database, settings, process)
+        except StoreError as error:
+            if not error.retryable:
+                raise
+            attempt += 1
+            delay_s = backoff_delay_s(attempt, most_s=10.0, jitter=random.random())  # noqa: S311 - spread only
+            get_logger().warning("the database is away, the worker waits", error=error, retry_in_s=round(delay_s, 1))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), delay_s)
+        else:
+            return True
+    return False
+
+
+async def _tell_alive(process: WorkerProcess) -> None:
+    """A row in the database every 5 s; rows of processes that are gone for long are dropped."""
+    while True:
+        try:
+            await asyncio.to_thread(_write_heartbeat, process)
+        except StoreError as error:
+            get_logger().warning("heartbeat could not be written", error=error)
+        await asyncio.sleep(HEARTBEAT_S)
+
+
+def _write_heartbeat(process: WorkerProcess) -> None:
+    now_us = process.clock.wall_us()
+    with process.store.writing() as work:
+        work.system.worker_seen(process.worker_id, "worker", now_us)
+        work.system.forget_workers(now_us - seconds_to_us(_FORGET_AFTER_S))
