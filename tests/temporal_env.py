@@ -49,9 +49,9 @@ async def connect(address: str) -> Client:
 
 
 @contextlib.contextmanager
-def running_server() -> Iterator[str]:
+def running_server(port: int | None = None) -> Iterator[str]:
     """A server that keeps nothing; its address. Synchronous, so that any event loop may use it."""
-    port = free_ports(1)[0]
+    port = port or free_ports(1)[0]
     arguments = ["server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(port), "--log-level", "error"]
     for name, kind in SEARCH_ATTRIBUTES.items():
         arguments += ["--search-attribute", f"{name}={kind}"]
