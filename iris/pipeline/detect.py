@@ -220,6 +220,7 @@ class DetectLoop:
         self.inference_error_count += 1
         self._detector, self._opened = None, False
         self._tracks = ()
+        self._detected_us = None  # nothing is known of the scene, so the gate stands open for the next try
         delay_s = backoff_delay_s(self._failures)
         self._retry_us = self._clock.monotonic_us() + seconds_to_us(delay_s)
         self.report = replace(self.report, sentence=str(error))

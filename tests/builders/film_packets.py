@@ -20,7 +20,7 @@ EPOCH_US = 1_700_000_000_000_000
 
 def film_packets(source: Path | io.BytesIO) -> tuple[CodecParams, list[TimedPacket]]:
     """Parameters and packets of a file's video, its start at `EPOCH_US`."""
-    with av.open(source if isinstance(source, io.BytesIO) else str(source)) as container:
+    with av.open(source if isinstance(source, io.BytesIO) else str(source), "r") as container:
         stream = container.streams.video[0]
         assert stream.time_base is not None
         video = CodecParams(
