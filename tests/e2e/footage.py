@@ -32,7 +32,7 @@ def marks_in(path: Path) -> list[Mark]:
             mark = read_mark(bytes(packet))
             if mark is not None:
                 found.append(mark)
-    return sorted(found)
+    return sorted(found, key=lambda mark: mark.number)
 
 
 def recorded_marks(data_dir: Path, camera_id: str) -> list[Mark]:
@@ -40,7 +40,7 @@ def recorded_marks(data_dir: Path, camera_id: str) -> list[Mark]:
     marks = [mark for path in durable_paths(data_dir, camera_id) for mark in marks_in(path)]
     numbers = [mark.number for mark in marks]
     assert len(numbers) == len(set(numbers)), "a picture was recorded twice"
-    return sorted(marks)
+    return sorted(marks, key=lambda mark: mark.number)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from iris.adapters.onnx import open_onnx_detector
+from iris.adapters.detector import YoloDetector
+from iris.adapters.onnx import OnnxSession
 from tests.assets import film, model, skip_or_fail
 from tests.e2e.films import (
     ONE_BY_ONE,
@@ -32,8 +33,9 @@ def person_score(jpeg: bytes) -> float:
     """Best score of a person in a picture."""
     bgr = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert bgr is not None
-    detector = open_onnx_detector(model("yolov8n_static_640x384.onnx"), device="cpu", wanted=("person",), min_score=0.1)
-    return float(max(detector.detect(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)).scores, default=0.0))
+    rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).astype(np.uint8)
+    detector = YoloDetector(OnnxSession(model("yolov8n_static_640x384.onnx"), device="cpu"), ("person",))
+    return float(max(detector.detect(rgb).scores, default=0.0))
 
 
 def test_six_people_make_six_events_and_one_event_with_default_cooldown(tmp_path: Path) -> None:

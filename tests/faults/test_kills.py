@@ -6,6 +6,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -138,7 +139,7 @@ def test_orderly_stop_loses_no_picture(tmp_path: Path, rounds: int) -> None:
                 iris.start()
             wait_until(lambda: iris.status(camera_id).get("state") == "recording", 30, "recording")
             began_us = wall_us()
-            wait_until(lambda since=began_us: recorded_after(iris, camera_id, since), 20, "a durable segment")
+            wait_until(partial(recorded_after, iris, camera_id, began_us), 20, "a durable segment")
             asked_us = wall_us()
             took_s = iris.stop()
             marks = recorded_marks(iris.data_dir, camera_id)
