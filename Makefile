@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 PACKAGES := iris workflows activities workers web tests scripts
-UV_LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
+UV_LOCK = $(or $(wildcard .venv/bin/uv),uv) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header
 
 .DEFAULT_GOAL := help
 .PHONY: help up test check lint bench accept faults lock clean runtime dev temporal

@@ -16,9 +16,9 @@ _MARK_DIGITS_COUNT = 20
 _SEI_USER_DATA = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Mark:
-    """What a mark says: the running number of a frame (display order) and when it was sent."""
+    """What a mark says; sorted by number: the running number of a frame (display order) and when it was sent."""
 
     number: int
     sent_wall_us: int

@@ -1,6 +1,6 @@
 """Draws a generated scene: a still room, somebody who walks through it, and a barcode with the picture's number.
 
-Pictures are drawn straight into the planes of yuv420p, so that nothing has to be converted. The barcode is faint (16
+Pictures are drawn straight into the planes of yuv420p, so that nothing has to be converted. The barcode is faint (8
 levels of luma) so that it does not count as motion. Pure.
 """
 
@@ -15,8 +15,8 @@ from iris.domain.frame import UInt8Array
 
 _CELL_PX = 8
 _BIT_COUNT = 16
-_DARK_LUMA = 120
-_BRIGHT_LUMA = 136
+_DARK_LUMA = 124
+_BRIGHT_LUMA = 132
 # Two reference cells stand before the bits; the first one dark, the second one bright.
 _BARCODE_WIDTH_PX = _CELL_PX * (_BIT_COUNT + 2)
 
