@@ -16,7 +16,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from itertools import pairwise
 
 from iris.base.timebase import US_PER_S, media_to_us, us_to_media
@@ -62,7 +61,11 @@ class Timeline:
     """Places the packets of one session, from its first keyframe to a jump or the end. One thread."""
 
     def __init__(
-        self, opening: Sequence[ArrivedPacket], reorder_hint: int | None, wall_minus_monotonic_us: int
+        self,
+        opening: Sequence[ArrivedPacket],
+        reorder_hint: int | None,
+        wall_minus_monotonic_us: int,
+        held_back_count: int = 0,
     ) -> None:
         """Begin with the packets of the first moments.
 
@@ -71,24 +74,27 @@ class Timeline:
                 these, too.
             reorder_hint: From the parameter sets, None where they do not say.
             wall_minus_monotonic_us: Wall time minus monotonic time, now.
+            held_back_count: Pictures that a source keeps before it gives one out.
         """
         video = [item for item in opening if item.packet.kind is MediaKind.VIDEO]
         self._base = video[0].packet.time_base
         self._wall_offset_us = wall_minus_monotonic_us
-        self._interval = _interval([item.packet for item in video])
-        self._video = _Unwrapper(_first_pts([item.packet for item in video], self._interval))
+        stamps = _unwrapped([item.packet for item in video])
+        self._interval = _interval(stamps, video[0].packet)
+        self._video = _Unwrapper(_first_pts(stamps, self._interval))
         self._audio: _Unwrapper | None = None
         sound = [item.packet for item in opening if item.packet.kind is MediaKind.AUDIO]
-        self._first_audio = _first_pts(sound, sound[0].duration) if sound else None
+        self._first_audio = _first_pts(_unwrapped(sound), sound[0].duration) if sound else None
         self._origin = self._video.last
         self._may_shift = reorder_hint == 0
         self._highest = self._origin
         self._begun = False
-        self._dts = _DecodeOrder(max(reorder_hint or 0, _reordering(video)), self._interval)
+        self._dts = _DecodeOrder(max(reorder_hint or 0, _reordering(stamps)), self._interval)
         self._last_audio_dts: int | None = None
         # Monotonic time of media time zero.
-        prompt = _prompt(video) if self._dts.depth else video
-        self._anchor_us = min(item.arrived_us - self._media_us_of(item.packet) for item in prompt)
+        prompt = _prompt(video, stamps) if self._dts.depth else video
+        self._late_us = held_back_count * media_to_us(self._interval, self._base)
+        self._anchor_us = min(item.arrived_us - self._media_us_of(item.packet) for item in prompt) - self._late_us
         self._drift = _Drift(self._anchor_us, opening[-1].arrived_us)
         self.audio_dropped_count = 0
 
@@ -108,7 +114,7 @@ class Timeline:
         dts = self._dts.next(pts)
         media_us = media_to_us(pts, self._base)
         if prompt:
-            self._drift.follow(arrived_us, arrived_us - media_us)
+            self._drift.follow(arrived_us, arrived_us - self._late_us - media_us)
         return PlacedPacket(
             replace(packet, pts=pts, dts=dts, duration=packet.duration or self._interval), self._wall(media_us)
         )
@@ -254,37 +260,42 @@ def _wrapped_difference(raw: int, before: int) -> int:
     return distance
 
 
-def _interval(packets: Sequence[EncodedPacket]) -> int:
+def _unwrapped(packets: Sequence[EncodedPacket]) -> list[int | None]:
+    """PTS of a few packets without a wrap between them."""
+    first = next((packet.pts for packet in packets if packet.pts is not None), 0)
+    return [None if p.pts is None else first + _wrapped_difference(p.pts, first) for p in packets]
+
+
+def _interval(stamps: Sequence[int | None], first: EncodedPacket) -> int:
     """Ticks from picture to picture: the median distance in the opening, else what the packet says, else 40 ms."""
-    stamps = sorted({packet.pts for packet in packets if packet.pts is not None})
-    steps = sorted(b - a for a, b in pairwise(stamps))
+    shown = sorted({stamp for stamp in stamps if stamp is not None})
+    steps = sorted(b - a for a, b in pairwise(shown))
     if steps:
         return max(1, steps[len(steps) // 2])
-    base: Fraction = packets[0].time_base
-    return packets[0].duration or max(1, us_to_media(_USUAL_INTERVAL_US, base))
+    return first.duration or max(1, us_to_media(_USUAL_INTERVAL_US, first.time_base))
 
 
-def _first_pts(packets: Sequence[EncodedPacket], interval: int) -> int:
+def _first_pts(stamps: Sequence[int | None], interval: int) -> int:
     """PTS of the first packet: its own, else one interval before the earliest of the next ones."""
-    if packets[0].pts is not None:
-        return packets[0].pts
-    known = [packet.pts for packet in packets if packet.pts is not None]
+    if stamps[0] is not None:
+        return stamps[0]
+    known = [stamp for stamp in stamps if stamp is not None]
     return min(known) - interval if known else 0
 
 
-def _prompt(video: Sequence[ArrivedPacket]) -> list[ArrivedPacket]:
+def _prompt(video: Sequence[ArrivedPacket], stamps: Sequence[int | None]) -> list[ArrivedPacket]:
     """Packets that tell when they were taken: a server that plays a film sends a P frame before its time comes."""
-    prompt, highest = [], None
-    for item in video:
-        pts = item.packet.pts
-        if item.packet.is_keyframe or (pts is not None and highest is not None and pts < highest):
+    prompt: list[ArrivedPacket] = []
+    highest: int | None = None
+    for item, stamp in zip(video, stamps, strict=True):
+        if item.packet.is_keyframe or (stamp is not None and highest is not None and stamp < highest):
             prompt.append(item)
-        if pts is not None:
-            highest = pts if highest is None else max(highest, pts)
+        if stamp is not None:
+            highest = stamp if highest is None else max(highest, stamp)
     return prompt
 
 
-def _reordering(video: Sequence[ArrivedPacket]) -> int:
+def _reordering(stamps: Sequence[int | None]) -> int:
     """Most packets of the opening that came before one that is shown earlier."""
-    stamps = [item.packet.pts for item in video if item.packet.pts is not None]
-    return max((sum(before > stamp for before in stamps[:index]) for index, stamp in enumerate(stamps)), default=0)
+    known = [stamp for stamp in stamps if stamp is not None]
+    return max((sum(before > stamp for before in known[:index]) for index, stamp in enumerate(known)), default=0)

@@ -28,6 +28,8 @@ MOST_WALL_STEP_US = US_PER_S
 MORE_REORDERING = 2
 
 
+# libavformat gives a picture of an RTSP stream out when the next one begins (measured: one interval after it came).
+HELD_BACK_COUNT = 1
 # Two seconds of AAC at 48 kHz.
 MOST_EARLY_SOUND_COUNT = 96
 
@@ -110,7 +112,7 @@ class Session:
     def _begin_timeline(self) -> None:
         opening, self._opening = self._opening, []
         self._wall_offset_us = self._clock.wall_us() - self._clock.monotonic_us()
-        self._timeline = Timeline(opening, self._hint(), self._wall_offset_us)
+        self._timeline = Timeline(opening, self._hint(), self._wall_offset_us, HELD_BACK_COUNT)
         for item in opening:
             self._route(item.packet, item.arrived_us)  # where time jumps inside the opening, the rest opens anew
 
