@@ -111,6 +111,17 @@ def sqlite_url(path: Path) -> str:
     return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
 
 
+def sqlite_file(url: str) -> Path | None:
+    """The file behind a database URL; None where it names a server.
+
+    Raises:
+        ConfigError: The URL is not acceptable.
+    """
+    parsed = parse_database_url(url)
+    is_file = parsed.get_backend_name() == "sqlite" and parsed.database is not None
+    return Path(parsed.database or "") if is_file else None
+
+
 def parse_database_url(text: str) -> URL:
     """A checked URL with the driver that Iris uses.
 

@@ -29,7 +29,15 @@ from sqlalchemy import (
 
 from iris.base.errors import InputError, NotFoundError
 from iris.base.ids import CameraId, EventId, NodeId
-from iris.contracts.events import ClipFile, ClipResult, EventMessage, FinaliseEvent, RecordedEvent, TimeRange
+from iris.contracts.events import (
+    KIND_CLOSED,
+    ClipFile,
+    ClipResult,
+    EventMessage,
+    FinaliseEvent,
+    RecordedEvent,
+    TimeRange,
+)
 from iris.domain.event import EndReason, EventState
 from iris.store.cursors import check_limit, decode_cursor, encode_cursor
 from iris.store.statements import insert
@@ -175,7 +183,7 @@ class EventRepository:
 
     def _locked(self, message: EventMessage, now_us: int) -> _Row:
         """The event's row, made from the message where there was none, locked until the transaction ends."""
-        if message.kind == "closed" and message.window_end_us is None:
+        if _is_closed(message) and message.window_end_us is None:
             raise InputError("a closed message needs the end of its window", field="window_end_us")
         statement = insert(self._connection, events).values(
             event_id=message.event_id, seq=message.seq, created_us=now_us, **_columns(message)
@@ -260,7 +268,7 @@ def _labels(text: str) -> tuple[str, ...]:
 
 
 def _is_closed(message: EventMessage) -> bool:
-    return message.kind == "closed"
+    return message.kind == KIND_CLOSED
 
 
 def _columns(message: EventMessage) -> dict[str, object]:

@@ -1,0 +1,82 @@
+"""What `iris check` reads of the main database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from sqlalchemy import select
+
+from iris.contracts.events import TimeRange
+from iris.store.engine import Store, translated
+from iris.store.events import EventFilters, EventRow
+from iris.store.migrate import SchemaState, schema_state
+from iris.store.system import StoreIdentity
+from iris.store.tables import event_ranges
+
+
+def integrity_problems(store: Store) -> list[str]:
+    """What the database says of its own files; PostgreSQL checks its pages itself as it reads them.
+
+    Raises:
+        StoreError: The database cannot be read at all.
+    """
+    if store.engine.dialect.name != "sqlite":
+        return []
+    with translated(), store.engine.connect() as connection:
+        found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(20)")]
+        found += [
+            f"a row of {row[0]} refers to a row of {row[2]} that is not there"
+            for row in connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(20)
+        ]
+    return [text for text in found if text != "ok"]
+
+
+def read_schema(store: Store) -> SchemaState:
+    """Where the database's schema stands.
+
+    Raises:
+        StoreError: The database is unreachable.
+    """
+    with translated(), store.engine.connect() as connection:
+        return schema_state(connection)
+
+
+def read_identity(store: Store) -> StoreIdentity | None:
+    """The store's identity; None where it was never paired.
+
+    Raises:
+        StoreError: The database is unreachable.
+    """
+    with store.reading() as work:
+        return work.system.identity()
+
+
+def walk_events(store: Store, page_size: int = 500) -> Iterator[EventRow]:
+    """Every event with files and all ranges, newest first, a page at a time, so that memory stays small.
+
+    Raises:
+        StoreError: The database is unreachable.
+    """
+    cursor: str | None = None
+    while True:
+        with store.reading() as work:
+            rows, cursor = work.events.page(EventFilters(), limit=page_size, cursor=cursor)
+        covered = _covered(store, [row.event_id for row in rows])
+        for row in rows:
+            yield replace(row, covered=tuple(covered.get(row.event_id, ())))
+        if cursor is None:
+            return
+
+
+def _covered(store: Store, event_ids: list[str]) -> dict[str, list[TimeRange]]:
+    query = (
+        select(event_ranges.c.event_id, event_ranges.c.start_us, event_ranges.c.end_us)
+        .where(event_ranges.c.event_id.in_(event_ids), event_ranges.c.reason.is_(None))
+        .order_by(event_ranges.c.event_id, event_ranges.c.start_us)
+    )
+    found: dict[str, list[TimeRange]] = {}
+    with translated(), store.engine.connect() as connection:
+        for event_id, start_us, end_us in connection.execute(query):
+            found.setdefault(event_id, []).append(TimeRange(start_us, end_us))
+    return found

@@ -1,0 +1,60 @@
+"""`iris check`: proves that rows, files and pins agree; the oracle of every fault test. Changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+
+from iris.adapters.clock import SystemClock
+from iris.base.errors import StoreError
+from iris.base.timebase import seconds_to_us
+from iris.config import Settings, load_settings
+from iris.store.engine import open_store, sqlite_file
+from workers.check_report import CheckReport, lasting
+from workers.check_rules import CheckTask, look
+
+# Longer than any step between a file and its row takes on a slow disk; each further look doubles it.
+_FIRST_PAUSE_S = 1.0
+_LOOKS = 4
+
+
+def check_command(arguments: argparse.Namespace) -> int:
+    """Print the report; 0 only if every rule holds."""
+    report = run_check(load_settings().settings, full=arguments.full)
+    sys.stdout.write((report.as_json() if arguments.json else report.as_text()) + "\n")
+    return 0 if report.holds else 1
+
+
+def run_check(settings: Settings, *, full: bool = False, pause: Callable[[float], None] = time.sleep) -> CheckReport:
+    """Check the data directory and the database of the settings, stopped or at work.
+
+    A problem counts only if it is there at every look: a system at work is always between two steps of something.
+
+    Raises:
+        StoreError: The database is unreachable, or does not exist yet.
+    """
+    _expect_database(settings.main_database_url)
+    store = open_store(settings.main_database_url)
+    clock = SystemClock()
+    task = CheckTask(store, settings.data_path, seconds_to_us(settings.event_max_seconds), clock.wall_us, full=full)
+    try:
+        report = look(task)
+        pause_s = _FIRST_PAUSE_S
+        for _again in range(_LOOKS - 1):
+            if report.holds:
+                break
+            pause(pause_s)
+            pause_s *= 2
+            report = lasting(report, look(task))
+        return report
+    finally:
+        store.close()
+
+
+def _expect_database(url: str) -> None:
+    """Opening an SQLite file that is not there would make one."""
+    path = sqlite_file(url)
+    if path is not None and not path.is_file():
+        raise StoreError(f"there is no database at {path}; set DATA_DIR or DATABASE_URL, or start Iris once")
