@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import av
@@ -102,7 +102,7 @@ def interleaved(video: Iterable[EncodedPacket], audio: Iterable[EncodedPacket]) 
     return sorted([*video, *audio], key=key)
 
 
-def decoded_count(data: bytes | io.BytesIO | str) -> int:
+def decoded_count(path: Path) -> int:
     """Pictures that decode from a file."""
-    with av.open(io.BytesIO(data) if isinstance(data, bytes) else data) as container:
-        return sum(1 for _ in container.decode(video=0))
+    with av.open(str(path)) as container:
+        return len(list(container.decode(video=0)))
