@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Float64Array = NDArray[np.float64]
 
 # In heights of the box: a detector's box jitters by a few percent of its size (measured on standing people).
-_MEASUREMENT_STD = 0.05
+_MEASUREMENT_STD = 0.07
 # A walking person (1.7 m tall) starts, stops and turns with about 1 m/s2; sizes change far more slowly.
 _ACCELERATION_STD = np.array([0.5, 0.5, 0.1, 0.1])
 # Before a second detection nothing is known of the speed; a running person covers about two heights a second.
