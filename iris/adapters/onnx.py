@@ -30,8 +30,10 @@ class OnnxSession:
     """
 
     def __init__(self, path: Path, *, device: str) -> None:
-        import onnxruntime as ort
-
+        try:
+            import onnxruntime as ort
+        except ImportError as error:
+            raise InferenceError(f"ONNX Runtime cannot be loaded: {_first_line(error)}") from error
         providers: list[Any] = [CPU_PROVIDER]
         cuda_built_in = CUDA_PROVIDER in ort.get_available_providers()
         if device == "cuda" and cuda_built_in:

@@ -186,10 +186,10 @@ class Analysis:
                 self._loop.look(earlier.picture)
 
     def _run(self) -> None:
-        if self._decodes:
-            self._loop.load()
         while not self._stopping.is_set():
             try:
+                if self._decodes:
+                    self._loop.load()
                 self.handle(self._queue.take_all(_WAIT_S))
                 self._loop.tick(every_us=_TICK_US)
             except Exception:  # noqa: BLE001 - the boundary of the thread

@@ -212,3 +212,11 @@ def test_snapshot_is_the_newest_decoded_picture_while_active() -> None:
     analysis.handle([RunStart(RunId("run"), VIDEO, None)])
     analysis.handle([TimedPacket(shade(50), EPOCH_US), TimedPacket(shade(120, key=False), EPOCH_US + 100)])
     assert middle(analysis.snapshot_jpeg()) == pytest.approx(120, abs=3)
+
+
+def test_snapshot_is_the_newest_keyframe_when_the_analysis_is_behind() -> None:
+    analysis, _, _ = fake_analysis()
+    analysis.run_started(RunStart(RunId("run"), VIDEO, None))
+    analysis.handle([RunStart(RunId("run"), VIDEO, None), TimedPacket(shade(50), EPOCH_US)])
+    analysis.packet(shade(200), EPOCH_US + S)
+    assert middle(analysis.snapshot_jpeg()) == pytest.approx(200, abs=3)
