@@ -35,7 +35,8 @@ AUDIO_LEAD_US = 500_000
 # Sound that stays away may hold pictures back in the muxer for so long and no longer.
 _MOST_INTERLEAVE_US = 200_000
 _OPTIONS = {
-    "movflags": "empty_moov+default_base_moof",
+    # frag_discont: else the muxer moves each stream's first packet to 0, and sound runs away from the pictures.
+    "movflags": "empty_moov+default_base_moof+frag_discont",
     "frag_duration": str(FRAGMENT_US),
     "flush_packets": "1",
     "max_interleave_delta": str(_MOST_INTERLEAVE_US),

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 
+from iris.adapters.av_segments import MuxTemplates, SegmentFile, read_contents
 from iris.base.ids import CameraId, RunId
+from iris.base.timebase import media_to_us
+from iris.domain.packet import CodecParams, EncodedPacket, MediaKind
 from iris.domain.segment import Gap, Segment
+from iris.media.parameter_sets import in_band_parameter_sets
 from iris.outbox.camera_db import CameraDb, camera_db_path
 from iris.outbox.reader import CameraDbReader
 
@@ -58,7 +60,10 @@ def make_film(
 
 @dataclass(frozen=True)
 class Packet:
-    """One packet of a media file: when it is shown (microseconds since the first picture) and what it holds."""
+    """One packet of a media file: when it is shown (microseconds since the first picture) and what it holds.
+
+    Of H.264 `payload` is the picture alone: parameter sets and messages may be repeated on the way.
+    """
 
     kind: str
     shown_us: int
@@ -74,12 +79,57 @@ def read_packets(path: Path) -> list[Packet]:
     """All packets of a media file in its order."""
     with av.open(str(path)) as container:
         packets = _packets(container)
-        video = [p for p in packets if p.stream.type == "video"]
-        zero = min(p.pts * p.time_base for p in video)
+        zero = min(p.pts * p.time_base for p in packets if p.stream.type == "video")
         return [
-            Packet(p.stream.type, round((p.pts * p.time_base - zero) * 1_000_000), bytes(p), p.is_keyframe)
+            Packet(
+                p.stream.type,
+                round((p.pts * p.time_base - zero) * 1_000_000),
+                _slices(bytes(p)) if p.stream.type == "video" else bytes(p),
+                p.is_keyframe,
+            )
             for p in packets
         ]
+
+
+def _slices(data: bytes) -> bytes:
+    """The coded slices (NAL unit types 1 and 5) of an H.264 packet with four-byte lengths."""
+    slices = b""
+    while data:
+        length = int.from_bytes(data[:4], "big")
+        unit, data = data[4 : 4 + length], data[4 + length :]
+        slices += unit if unit[0] & 0x1F in (1, 5) else b""
+    return slices
+
+
+def _as_sent(film: Path) -> tuple[CodecParams, CodecParams | None, list[EncodedPacket]]:
+    """A film as a camera sends it: H.264 as Annex B, pictures and sound in the order of decoding."""
+    with av.open(str(film)) as container:
+        video = container.streams.video[0]
+        filtered = av.BitStreamFilterContext("h264_mp4toannexb", video)
+        packets = []
+        for packet in _packets(container):
+            kind = MediaKind(packet.stream.type)
+            base, duration = Fraction(packet.time_base), packet.duration
+            for part in filtered.filter(packet) if kind is MediaKind.VIDEO else [packet]:
+                packets.append(  # noqa: PERF401 - a comprehension over two loops reads worse
+                    EncodedPacket(kind, bytes(part), part.pts, part.dts, base, part.is_keyframe, duration)
+                )
+        first = next(packet for packet in packets if packet.kind is MediaKind.VIDEO)
+        sets = in_band_parameter_sets("h264", first.payload)
+        base = Fraction(video.time_base or 1)
+        sent = CodecParams(MediaKind.VIDEO, "h264", base, sets, video.width, video.height)
+        if not container.streams.audio:
+            return sent, None, _in_order(packets)
+        audio: Any = container.streams.audio[0]
+        sound = CodecParams(
+            MediaKind.AUDIO, "aac", Fraction(1, audio.rate), audio.codec_context.extradata,
+            sample_rate_hz=audio.rate, channel_count=audio.channels,
+        )  # fmt: skip
+        return sent, sound, _in_order(packets)
+
+
+def _in_order(packets: list[EncodedPacket]) -> list[EncodedPacket]:
+    return sorted(packets, key=lambda packet: (packet.dts or 0) * packet.time_base)
 
 
 class RecordedCamera:
@@ -107,10 +157,13 @@ class RecordedCamera:
             connection.execute(
                 "INSERT OR IGNORE INTO runs VALUES (?, ?, ?, 'h264', 160, 120, '')", (run, start_us, params)
             )
-        with av.open(str(film)) as source:
-            packets = _packets(source)
-            first = next(p for p in packets if p.stream.type == "video")
-            return [self._write(part, first, start_us, run, params) for part in _parts(packets, seconds)]
+        video, audio, packets = _as_sent(film)
+        first = next(packet for packet in packets if packet.kind is MediaKind.VIDEO)
+        templates = MuxTemplates(video, audio)
+        try:
+            return [self._write(part, templates, first, (start_us, run, params)) for part in _parts(packets, seconds)]
+        finally:
+            templates.close()
 
     def add_gap(self, gap: Gap) -> None:
         with self._db.transaction() as connection:
@@ -118,31 +171,25 @@ class RecordedCamera:
                 "INSERT INTO gaps (start_us, end_us, reason) VALUES (?, ?, ?)", (gap.start_us, gap.end_us, gap.reason)
             )
 
-    def _write(self, part: Sequence[Any], first: Any, run_start_us: int, run: str, params: str) -> Segment:
-        video = [p for p in part if p.stream.type == "video"]
-        audio = [p for p in part if p.stream.type == "audio"]
-        base = Fraction(first.time_base)
-        start_us = run_start_us + int((video[0].pts - first.pts) * base * 1_000_000)
-        end_us = run_start_us + int((max(p.pts + p.duration for p in video) - first.pts) * base * 1_000_000)
-        keys = [p.pts for p in video if p.is_keyframe] + [max(p.pts + p.duration for p in video)]
-        max_gop_us = int(max(b - a for a, b in pairwise(keys)) * base * 1_000_000)
+    def _write(
+        self, part: list[EncodedPacket], templates: MuxTemplates, first: EncodedPacket, of_run: tuple[int, str, str]
+    ) -> Segment:
+        run_start_us, run, params = of_run
+        video = [packet for packet in part if packet.kind is MediaKind.VIDEO]
+        start_us = run_start_us + media_to_us(_pts(video[0]) - _pts(first), first.time_base)
         name = f"segments/{self.camera_id}/seg_{start_us}.mp4"
         path = self.data_dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        zero_s = video[0].pts * base
-        flags = {"movflags": "frag_keyframe+delay_moov+default_base_moof"}
-        with av.open(str(path), "w", format="mp4", options=flags) as out:
-            lanes = {
-                s.index: out.add_stream_from_template(s) for s in video[0].stream.container.streams if s.type != "data"
-            }
-            for packet in part:
-                shift = round(zero_s / packet.time_base)
-                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-                packet.stream = lanes[packet.stream.index]
-                out.mux(packet)
+        file = SegmentFile(path, templates)
+        for packet in part:
+            file.write(packet)
+        file.close()
+        held = read_contents(path)
+        end_us, max_gop_us = start_us + held.media_us, held.max_gop_us
+        counts = (held.video_packet_count, held.audio_packet_count)
         data = path.read_bytes()
         with self._db.transaction() as connection:
-            row = (run, name, start_us - run_start_us, start_us, end_us, len(data), len(video), len(audio))
+            row = (run, name, start_us - run_start_us, start_us, end_us, len(data), *counts)
             cursor = connection.execute(
                 "INSERT INTO segments (run_id, state, path, run_offset_us, start_us, end_us, size_bytes,"
                 " video_packet_count, audio_packet_count, sha256, max_gop_us)"
@@ -151,21 +198,25 @@ class RecordedCamera:
             )
             number = cursor.lastrowid or 0
         segment = Segment(
-            number, self.camera_id, RunId(run), name, start_us, end_us, len(data), len(video), len(audio),
+            number, self.camera_id, RunId(run), name, start_us, end_us, len(data), *counts,
             hashlib.sha256(data).hexdigest(), params, max_gop_us,
         )  # fmt: skip
         self.segments.append(segment)
         return segment
 
 
-def _parts(packets: list[Any], seconds: float) -> list[list[Any]]:
-    """Packets in the order of a camera (by DTS), cut at the first keyframe after each `seconds`."""
-    packets.sort(key=lambda p: p.dts * p.time_base)
-    parts: list[list[Any]] = []
+def _pts(packet: EncodedPacket) -> int:
+    assert packet.pts is not None
+    return packet.pts
+
+
+def _parts(packets: list[EncodedPacket], seconds: float) -> list[list[EncodedPacket]]:
+    """Packets cut at the first keyframe after each `seconds`; sound from before the first one is dropped."""
+    parts: list[list[EncodedPacket]] = []
     begun_s = Fraction(0)
     for packet in packets:
-        if packet.stream.type == "video" and packet.is_keyframe:
-            at_s = packet.pts * packet.time_base
+        if packet.kind is MediaKind.VIDEO and packet.is_keyframe:
+            at_s = _pts(packet) * packet.time_base
             if not parts or at_s - begun_s >= Fraction(seconds):
                 parts.append([])
                 begun_s = at_s
