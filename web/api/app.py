@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import Lifespan
 
 from web.api.auth import OPEN_PATHS
-from web.api.errors import install_error_handlers
+from web.api.errors import install_error_handlers, title_of
 from web.api.guards import Guard
 from web.api.routes.cameras import cameras_router
 from web.api.routes.events import events_router
@@ -30,28 +31,34 @@ def create_app(services: Services) -> FastAPI:
         async with services.vitals.running():
             yield
 
+    app = build_routes(services.version, lifespan)
+    app.state.services = services
+    app.add_middleware(Guard, access=services.access, metrics=services.metrics)
+    return app
+
+
+def build_routes(version: str, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    """Routes, errors and description, without services and without a guard: never to be served like this."""
     app = FastAPI(
         title="Iris",
-        version=services.version,
+        version=version,
         description=_DESCRIPTION,
         lifespan=lifespan,
-        # The browser pages would load scripts from elsewhere; the description itself is served below.
+        # The browser pages would load scripts from elsewhere; the description itself is served.
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.services = services
     install_error_handlers(app)
     for router in (system_router(), cameras_router(), events_router()):
         app.include_router(router)
-    app.add_middleware(Guard, access=services.access, metrics=services.metrics)
-    describe(app)
+    _describe(app)
     return app
 
 
-def describe(app: FastAPI) -> None:
+def _describe(app: FastAPI) -> None:
     """Add to the description what routes do not know: the key, and one type of problem."""
     generate = app.openapi
 
@@ -76,7 +83,7 @@ def _describe_problems(operation: dict[str, Any], *, is_open: bool) -> None:
     if is_open:
         operation["security"] = []
     else:
-        responses["401"] = {"description": "Unauthorized"}
+        responses["401"] = {"description": title_of(401)}
     for status, response in responses.items():
         if int(status) >= 400:
             reference = {"$ref": "#/components/schemas/Problem"}

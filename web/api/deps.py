@@ -8,6 +8,7 @@ from fastapi import Depends, Path, Request
 
 from iris.base.errors import InputError, NotFoundError
 from iris.base.ids import CameraId, EventId, parse_id
+from web.api.errors import title_of
 from web.api.schemas import Problem
 from web.api.services import Services
 
@@ -41,7 +42,7 @@ Responses = dict[int | str, dict[str, object]]
 
 def problems(*statuses: int) -> Responses:
     """Descriptions of the errors that a route may answer with."""
-    return {status: {"model": Problem} for status in statuses}
+    return {status: {"model": Problem, "description": title_of(status)} for status in statuses}
 
 
 def media(media_type: str, description: str, status: int = 200) -> Responses:

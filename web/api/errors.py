@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
+from typing import Any
 
 import orjson
 from fastapi import FastAPI
@@ -43,6 +43,22 @@ STATUS_OF: Mapping[type[e.IrisError], int] = {
     e.InferenceError: 503,
     e.UnavailableError: 503,
 }
+_TITLES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    409: "Conflict",
+    412: "Precondition Failed",
+    413: "Content Too Large",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    507: "Insufficient Storage",
+}
 _FIELD_CHARS = 100
 _MOST_FIELDS = 20
 
@@ -74,7 +90,7 @@ def problem(
     """
     body: dict[str, object] = {
         "type": f"urn:iris:problem:{code}",
-        "title": HTTPStatus(status).phrase,
+        "title": title_of(status),
         "status": status,
         "code": code,
         "detail": detail,
@@ -83,6 +99,11 @@ def problem(
         body["errors"] = errors
     more = {"Retry-After": RETRY_AFTER_S} if status == 503 else {}
     return Response(orjson.dumps(body), status, {**more, **(headers or {})}, PROBLEM_MEDIA_TYPE)
+
+
+def title_of(status: int) -> str:
+    """The phrase of RFC 9110; those of `http.HTTPStatus` differ between the versions of Python."""
+    return _TITLES.get(status, "Error")
 
 
 def problem_of(error: e.IrisError) -> Response:
@@ -102,15 +123,13 @@ def install_error_handlers(app: FastAPI) -> None:
 
     async def on_http_error(_request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        phrase = HTTPStatus(error.status_code).phrase
-        code = phrase.lower().replace(" ", "_").replace("-", "_")
-        # The framework's own sentences hold nothing that was sent; a plain phrase becomes a sentence.
-        detail = _SENTENCES.get(error.status_code, phrase)
-        return problem(error.status_code, code, detail, headers=error.headers)
+        title = title_of(error.status_code)
+        detail = _SENTENCES.get(error.status_code, title)
+        return problem(error.status_code, title.lower().replace(" ", "_"), detail, headers=error.headers)
 
     async def on_invalid_request(_request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        errors = [FieldError(_field_name(item["loc"]), _message(item)) for item in error.errors()[:_MOST_FIELDS]]
+        errors = [FieldError(_field_name(item), _message(item)) for item in error.errors()[:_MOST_FIELDS]]
         detail = "; ".join(f"{item.field}: {item.message}" for item in errors)
         return problem(422, e.InputError.code, detail, errors=errors)
 
@@ -127,14 +146,17 @@ _SENTENCES = {
 }
 
 
-def _field_name(location: tuple[int | str, ...]) -> str:
+def _field_name(item: Mapping[str, Any]) -> str:
     """`name` or `trigger_classes.0`: where the value was, without "body" or "query", bounded and printable."""
-    parts = [str(part) for part in location[1:]] if len(location) > 1 else [str(part) for part in location]
+    location = [str(part) for part in item["loc"]]
+    if item["type"] == "json_invalid":  # the rest is where in the text the parser stopped
+        return "body"
+    parts = location[1:] or location
     name = ".".join(parts)[:_FIELD_CHARS]
     return "".join(c if c.isprintable() else "?" for c in name)
 
 
-def _message(item: Mapping[str, object]) -> str:
+def _message(item: Mapping[str, Any]) -> str:
     """What is allowed; pydantic's messages name limits and types, never the value."""
     if item["type"] == "json_invalid":
         return "the body must be valid JSON"

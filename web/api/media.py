@@ -108,6 +108,6 @@ async def _pieces(descriptor: int, span: ByteSpan) -> AsyncIterator[bytes]:
         count = min(PIECE_BYTES, span.last - position + 1)
         piece = await run_in_threadpool(os.pread, descriptor, count, position)
         if not piece:  # cut off while it was served: the length promised cannot be kept, so the connection breaks
-            raise CorruptMediaError("the file became shorter while it was served")
+            raise OSError("the file became shorter while it was served")
         position += len(piece)
         yield piece
