@@ -25,7 +25,7 @@ lint: dev
 	@$(RUN) -m ruff check $(PACKAGES)
 	@$(RUN) -m ruff format --check --quiet $(PACKAGES)
 	@$(RUN) -m mypy
-	@.venv/bin/lint-imports --no-logo --verbose=false 2>/dev/null || .venv/bin/lint-imports
+	@.venv/bin/lint-imports --no-logo
 	@.venv/bin/codespell
 
 bench: dev temporal ## print figures and write them to bench-results/

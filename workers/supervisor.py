@@ -43,6 +43,9 @@ HEALTHY_S = 30.0
 # An orderly stop publishes the unfinished segment; slow disks included it takes well under this.
 STOP_PATIENCE_S = 8.0
 SNAPSHOT_PATIENCE_S = 3.0
+# One thread per library, read when it is loaded: a process per camera must not spread over all cores (measured: twice
+# the cost for nothing). A value in the environment wins.
+_ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
 @dataclass(slots=True)
@@ -219,6 +222,7 @@ class CameraSupervisor:
                 sys.executable, "-m", "workers.camera",
                 str(theirs.fileno()), str(os.getpid()), str(self._data_dir),
                 pass_fds=(theirs.fileno(),), start_new_session=True, stdin=asyncio.subprocess.DEVNULL,
+                env={**_ONE_THREAD, **os.environ},
             )  # fmt: skip
         except BaseException:
             ours.close()

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
-
-# One thread per library: a process per camera must not spread over all cores (measured: twice the cost for nothing).
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import cv2
 
@@ -60,7 +56,7 @@ def build_camera(start: CameraStart, data_dir: Path, *, on_outbox: Callable[[], 
         detect_fps=spec.detect_fps, detect_interval_idle_s=tuning.detect_interval_idle_s,
         active_grace_s=tuning.active_grace_seconds, detect_conf=spec.detect_conf,
     )  # fmt: skip
-    loop = DetectLoop(detectors.open, Tracker(), drain, clock, settings)
+    loop = DetectLoop(detectors.open, Tracker(high_score=spec.detect_conf), drain, clock, settings)
     analysis = Analysis(loop, AvDecoderOpener(), encode_jpeg, decodes=spec.detector_backend is not DetectorBackend.NONE)
     substream = None
     if spec.detect_url is None:
