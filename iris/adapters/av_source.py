@@ -49,6 +49,7 @@ CONNECT_TIMEOUT_S = 5.0
 _PROBE_US = 0
 _PROBE_BYTES = 32
 _NO_DECODING: list[Any] = [{"skip_frame": "all", "threads": "1"}] * 4
+_MOST_BLIND_KEYFRAMES = 3
 _RTP_BASE = Fraction(1, 90_000)
 
 
@@ -115,6 +116,7 @@ class AvPacketSource:
         self._sound_note = ""
         self._encoder: AacEncoder | None = None
         self._audio, audio = self._choose_audio()
+        self._blind_keyframe_count = 0
         self._sets = in_band_parameter_sets(self._codec, self._video.codec_context.extradata or b"")
         self._streams: tuple[CodecParams, ...] = (self._video_params(self._sets),)
         if audio is not None:
@@ -188,6 +190,10 @@ class AvPacketSource:
             if sets and sets != self._sets and has_picture_parameters(self._codec, sets):
                 self._sets = sets
                 self._streams = (self._video_params(sets), *self._streams[1:])
+            if not self._sets:
+                self._blind_keyframe_count += 1
+                if self._blind_keyframe_count >= _MOST_BLIND_KEYFRAMES:
+                    raise CameraStreamError("the camera sends pictures without their parameters; restart the camera")
         return EncodedPacket(
             MediaKind.VIDEO, payload, packet.pts, packet.dts, packet.time_base, key, packet.duration or 0
         )

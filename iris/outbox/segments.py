@@ -184,13 +184,19 @@ class SegmentIndex:
             connection.execute("DELETE FROM gaps WHERE end_us < ?", (now_us - GAP_KEEP_US,))
 
     def open_gap(self, start_us: int, reason: GapReason) -> None:
-        """Time is missing from here on; a gap that is open already goes on with its own reason."""
+        """Time is missing from here on.
+
+        A gap that is open already goes on with its own reason; one that ended right here for the same reason goes on,
+        so that tries that record nothing leave one gap.
+        """
         with self._writing() as connection:
-            connection.execute(
-                "INSERT INTO gaps (start_us, reason) SELECT ?, ? WHERE NOT EXISTS"
-                " (SELECT 1 FROM gaps WHERE end_us IS NULL)",
-                (start_us, reason.value),
+            if connection.execute("SELECT 1 FROM gaps WHERE end_us IS NULL").fetchone() is not None:
+                return
+            resumed = connection.execute(
+                "UPDATE gaps SET end_us = NULL WHERE end_us = ? AND reason = ?", (start_us, reason.value)
             )
+            if resumed.rowcount == 0:
+                connection.execute("INSERT INTO gaps (start_us, reason) VALUES (?, ?)", (start_us, reason.value))
 
     def close_gap(self, end_us: int) -> None:
         """Recording goes on at `end_us`; one that would end before it starts never was."""

@@ -197,7 +197,6 @@ class Recorder:
         self._open = _OpenSegment(file, segment_id, final, first.wall_us)
         self._segmenter.begin(first.packet)
         self._close_gap(first.wall_us)
-        self.failure = None
         if self._leftovers:
             self._adopt_leftovers()
 
@@ -245,6 +244,7 @@ class Recorder:
         self._leftovers = True
         self._index.finish_segment(segment.segment_id, durable)
         self._leftovers = False
+        self.failure = None
         self._published(segment.segment_id, durable, self._run.row if self._run is not None else None)
         self._prune()
 

@@ -96,7 +96,7 @@ class Session:
         starts_gop = packet.is_keyframe and packet.kind is MediaKind.VIDEO
         if self._timeline is not None:
             self._place(self._timeline, packet, arrived_us, starts_gop=starts_gop)
-        elif self._opening or starts_gop:
+        elif self._opening or (starts_gop and self._streams[0].extradata):
             self._opening.append(ArrivedPacket(packet, arrived_us))
             if self._early_sound:
                 self._opening += self._early_sound
