@@ -37,9 +37,9 @@ _LOST_AGE_US = 2_000_000
 _MIN_IOU = 0.15
 _MIN_IOU_LOW_SCORE = 0.3
 _MIN_NEARNESS = 0.05
-# Nearness: three standard deviations of the predicted place, and at least and at most these shares of the box's larger
+# Nearness: two standard deviations of the predicted place, and at least and at most these shares of the box's larger
 # side, as detectors jump and as somebody hidden for long could be anywhere.
-_REACH_STD, _REACH_MIN, _REACH_MAX = 3.0, 0.25, 1.2
+_REACH_STD, _REACH_MIN, _REACH_MAX = 2.0, 0.25, 1.2
 
 
 @dataclass(slots=True, eq=False)
