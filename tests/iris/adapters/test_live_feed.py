@@ -55,14 +55,19 @@ async def test_feed_announces_bytes_and_nothing_comes_between() -> None:
     ours, theirs = socket.socketpair()
     reader, writer = await node_end(ours)
     feed = CameraFeed(theirs)
-    others = [threading.Thread(target=lambda: [feed.send({"type": "outbox"}) for _ in range(200)]) for _ in range(3)]
+
+    def ring() -> None:
+        for _ in range(200):
+            feed.send({"type": "outbox"})
+
+    def send_snapshots() -> None:
+        for n in range(20):
+            feed.send_bytes({"type": "snapshot", "id": n, "bytes": True}, bytes([n]) * 1000)
+
+    others = [threading.Thread(target=ring) for _ in range(3)]
     for thread in others:
         thread.start()
-    sender = threading.Thread(
-        target=lambda: [
-            feed.send_bytes({"type": "snapshot", "id": n, "bytes": True}, bytes([n]) * 1000) for n in range(20)
-        ]
-    )
+    sender = threading.Thread(target=send_snapshots)
     sender.start()
     pictures = []
     for _ in range(620):
