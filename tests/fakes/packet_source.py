@@ -26,7 +26,14 @@ class Wait:
     go: threading.Event = field(default_factory=threading.Event)
 
 
-Step = EncodedPacket | Streams | Wait | CameraError
+@dataclass(frozen=True, slots=True)
+class Elapse:
+    """Time passes without a packet."""
+
+    seconds: float
+
+
+Step = EncodedPacket | Streams | Wait | Elapse | CameraError
 
 
 class ScriptedSource:
@@ -50,6 +57,8 @@ class ScriptedSource:
                 raise step
             if isinstance(step, Streams):
                 self._streams = step.streams
+            elif isinstance(step, Elapse):
+                self._clock.advance_s(step.seconds)
             elif isinstance(step, Wait):
                 step.reached.set()
                 while not step.go.wait(0.01) and not self._closed.is_set():
