@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Callable
 
 from starlette.types import ASGIApp
 
 from web.api.serving import serve_socket
+from workers.api import bind_tcp
 
 DEADLINE_S = 20.0
 
@@ -17,8 +17,7 @@ DEADLINE_S = 20.0
 @contextlib.asynccontextmanager
 async def on_a_port(app: ASGIApp) -> AsyncIterator[int]:
     """Serve on a free port of 127.0.0.1 while the block runs."""
-    bound = socket.socket()
-    bound.bind(("127.0.0.1", 0))
+    bound = bind_tcp("127.0.0.1", 0)
     bound.listen()  # connections wait here until the server takes them
     port = bound.getsockname()[1]
     stop = asyncio.Event()

@@ -140,6 +140,11 @@ def test_services_take_camera_defaults_from_the_settings(tmp_path: Path) -> None
     services.store.close()
 
 
+def test_bind_tcp_makes_a_socket_that_asyncio_sends_from_at_once() -> None:
+    with bind_tcp("127.0.0.1", 0) as bound:
+        assert bound.proto == socket.IPPROTO_TCP
+
+
 def test_bind_tcp_names_the_address_when_it_is_none_of_this_machine() -> None:
     with pytest.raises(ConfigError, match=r"192\.0\.2\.1"):
         bind_tcp("192.0.2.1", 8120)
