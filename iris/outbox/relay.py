@@ -151,7 +151,7 @@ class Relay:
         self._deliver_what_is_due()
 
     async def rebuild(self) -> None:
-        """Ask Temporal for each delivered, unfinished event; one it does not know is delivered anew from the outbox.
+        """Ask Temporal for each delivered, unfinished event; then read the outbox again for what it does not know.
 
         Raises:
             UnavailableError, ConfigError: Temporal cannot be asked.
@@ -160,18 +160,15 @@ class Relay:
         for camera_id, event_id in unfinished:
             if await self._starter.knows(event_id):
                 continue
-            rows = await asyncio.to_thread(self._outbox.rows_of_event, camera_id, event_id)
             await asyncio.to_thread(self._marks.forget, [event_id])
-            self._log.warning("temporal lost an event, delivering it again", event_id=event_id, rows=len(rows))
-            for _, message in rows:
-                self._add(message)
+            self._log.warning("temporal lost an event, delivering it again", camera_id=camera_id, event_id=event_id)
+        self._scanned.clear()
         if unfinished or not self._pending:
             self._came_back()
 
     async def _audit(self) -> None:
         """What nobody tells: a Temporal database that was lost, a camera's file that was made anew."""
         await self.rebuild()
-        self._scanned.clear()
         self._audit_due_us = self._clock.monotonic_us() + seconds_to_us(self._timing.audit_s)
 
     async def _scan(self) -> None:

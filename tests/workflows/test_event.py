@@ -64,7 +64,7 @@ async def test_event_is_recorded_once_when_messages_come_twice_and_out_of_order(
     second = updated(first)
     last = closed(second)
     async with stage.node():
-        await stage.send(second, first, first, last, second, last)  # nobody works yet: all wait in the history
+        await stage.send(second, last, first, first, last, second)  # nobody works yet: all wait in the history
         async with stage.iris():
             outcome = await stage.outcome()
             await stage.send(last)  # after the end: counts as delivered, starts nothing
