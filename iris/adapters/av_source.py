@@ -50,6 +50,8 @@ _PROBE_US = 0
 _PROBE_BYTES = 32
 _NO_DECODING: list[Any] = [{"skip_frame": "all", "threads": "1"}] * 4
 _MOST_BLIND_KEYFRAMES = 3
+_TIMER_SLACK_US = 200_000
+_STALLED = "the connection stands, but the camera sends nothing; it is tried again"
 _RTP_BASE = Fraction(1, 90_000)
 
 
@@ -76,6 +78,7 @@ class AvPacketSourceOpener:
             "probesize": str(_PROBE_BYTES),
         }
         before = _sockets_to(parsed.port)
+        began_us = self._clock.monotonic_us()
         try:
             container = av.open(
                 url,
@@ -85,6 +88,9 @@ class AvPacketSourceOpener:
                 stream_options=_NO_DECODING,
             )
         except (av.FFmpegError, OSError, ValueError) as error:
+            silent = self._clock.monotonic_us() - began_us >= seconds_to_us(CONNECT_TIMEOUT_S) - _TIMER_SLACK_US
+            if silent:  # libavformat calls a time-out invalid data at times
+                raise CameraUnreachableError(_NO_ANSWER) from None
             raise camera_error(error, opening=True) from None  # its text holds the password
         connections = _sockets_to(parsed.port) - before
         try:
@@ -167,20 +173,25 @@ class AvPacketSource:
             _shut_down(inode)
 
     def _packets(self) -> Iterator[EncodedPacket]:
-        video, picture_us = self._video, self._clock.monotonic_us()
+        video, packet_us = self._video, self._clock.monotonic_us()
+        picture_us = packet_us
         chosen = (video,) if self._audio is None else (video, self._audio)
         for packet in self._container.demux(chosen):
             if self._closed:
                 return
             if packet.size == 0:  # the mark of the end
                 continue
+            before_us, packet_us = packet_us, self._clock.monotonic_us()
             if packet.stream is video:
-                picture_us = self._clock.monotonic_us()
+                picture_us = packet_us
                 yield self._picture(packet)
-                continue
-            if self._clock.monotonic_us() - picture_us > self._stall_us:
+            else:
+                yield from self._sound(packet)
+            # At a time-out libavformat first gives out the picture that it held back, as if all were well.
+            if packet_us - before_us >= self._stall_us - _TIMER_SLACK_US:
+                raise CameraStalledError(_STALLED)
+            if packet_us - picture_us > self._stall_us:
                 raise CameraStalledError("the camera sends sound but no picture; check its settings or restart it")
-            yield from self._sound(packet)
 
     def _picture(self, packet: Packet[Any]) -> EncodedPacket:
         payload = bytes(packet)
@@ -254,10 +265,11 @@ def _choose_video(container: InputContainer) -> Any:
     raise CameraStreamError(f"the camera sends {name}; set it to H.264 or H.265")
 
 
+_NO_ANSWER = "the camera does not answer; check host, port and network"
 _UNREACHABLE = (
     (av.ConnectionRefusedError, "the camera refused the connection; check host and port, and that RTSP is switched on"),
-    (av.TimeoutError, "the camera does not answer; check host, port and network"),
-    (av.ExitError, "the camera does not answer; check host, port and network"),
+    (av.TimeoutError, _NO_ANSWER),
+    (av.ExitError, _NO_ANSWER),
     (av.ConnectionResetError, "the camera broke the connection; it is tried again"),
     (av.ConnectionAbortedError, "the camera broke the connection; it is tried again"),
     (av.BrokenPipeError, "the camera broke the connection; it is tried again"),
@@ -279,7 +291,7 @@ def camera_error(error: Exception, *, opening: bool) -> CameraError:
     if isinstance(error, av.HTTPError):
         return CameraStreamError("the camera refused the request; check the path of the address")
     if isinstance(error, av.ExitError | av.TimeoutError) and not opening:
-        return CameraStalledError("the connection stands, but the camera sends nothing; it is tried again")
+        return CameraStalledError(_STALLED)
     for kind, sentence in _UNREACHABLE:
         if isinstance(error, kind):
             return CameraUnreachableError(sentence)
