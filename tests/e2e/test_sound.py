@@ -50,8 +50,12 @@ def offsets(clip: Path, source: Path, kind: str, near: float | None = None) -> l
     for key, at in packets(source, kind):
         inside[key].append(at)
     found = []
-    for key, at in packets(clip, kind):
+    sent = packets(clip, kind)
+    last = sent[-1][1]
+    for key, at in sent:
         places = inside[key]
+        if not places and at == last:
+            continue  # the server ends the film with an end-of-sequence unit and trims the last picture
         assert places, f"a {kind} packet at {at} s that is not in the film"
         found.append(min((at - place for place in places), key=lambda x: abs(x - (near or 0.0))))
     return found
