@@ -41,9 +41,9 @@ class Film:
         for number in range(round(from_s * 5), round(until_s * 5) + 1):
             at_us = number * S // 5
             steady_us = at_us + self.latency_us
-            now = next((p for p in presences if p[0] * S <= at_us <= p[1] * S), None)
+            now = next((p for p in presences if round(p[0] * S) <= at_us <= round(p[1] * S)), None)
             # Confirmation: the first look of a presence is not a sighting yet.
-            confirmed = now is not None and at_us - now[0] * S >= 200_000
+            confirmed = now is not None and at_us - round(now[0] * S) >= 200_000
             sighting = Sighting(T0 + round(now[0] * S), T0 + at_us, ("person",)) if now and confirmed else None
             changes += self.machine.frame(sighting, T0 + at_us, steady_us)
             changes += self.machine.tick(steady_us)
