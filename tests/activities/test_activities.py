@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self
 
 import pytest
 from temporalio.exceptions import ApplicationError, CancelledError
@@ -76,6 +77,7 @@ class Waiting:
     """An assembly in a thread of its own, with its heartbeats."""
 
     def __init__(self, workshop: FakeClipWorkshop, clock: SimulatedClock, *, ends_in_s: float = 0.0) -> None:
+        self._workshop = workshop
         self.environment = ActivityEnvironment()
         self.beats: list[tuple[object, ...]] = []
         self.beaten = threading.Semaphore(0)
@@ -90,6 +92,14 @@ class Waiting:
     def _beat(self, *details: object) -> None:
         self.beats.append(details)
         self.beaten.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        """A failed test must not leave a thread behind that waits for ever."""
+        self._workshop.hold.set()
+        self.environment.worker_shutdown()
 
     def wait_for_beats(self, count: int) -> None:
         for _ in range(count):
@@ -121,44 +131,43 @@ def test_assembly_waits_with_heartbeats_until_settled_or_out_of_patience_when_as
 ) -> None:
     clock, workshop = SimulatedClock(), FakeClipWorkshop()
     workshop.is_settled = False
-    waiting = Waiting(workshop, clock, ends_in_s=ends_in_s)
-    waiting.wait_for_beats(2)
-    assert workshop.assembled == []
-    then(workshop, clock)
-    waiting.result.result(10)
+    with Waiting(workshop, clock, ends_in_s=ends_in_s) as waiting:
+        waiting.wait_for_beats(2)
+        assert workshop.assembled == []
+        then(workshop, clock)
+        waiting.result.result(10)
     assert len(workshop.assembled) == 1
 
 
 def test_assembly_waits_not_at_all_when_it_is_asked_an_hour_late() -> None:
     clock, workshop = SimulatedClock(), FakeClipWorkshop()
     workshop.is_settled = False
-    waiting = Waiting(workshop, clock, ends_in_s=-3600)
-    waiting.result.result(10)
+    with Waiting(workshop, clock, ends_in_s=-3600) as waiting:
+        waiting.result.result(10)
     assert waiting.beats == []
 
 
 def test_assembly_publishes_nothing_when_cancelled_midway() -> None:
     clock, workshop = SimulatedClock(), FakeClipWorkshop()
     workshop.hold.clear()
-    waiting = Waiting(workshop, clock)
-    waiting.wait_for_beats(1)
-    waiting.environment.cancel()
-    with pytest.raises(CancelledError):
-        waiting.result.result(10)
+    with Waiting(workshop, clock) as waiting:
+        waiting.wait_for_beats(1)
+        waiting.environment.cancel()
+        with pytest.raises(CancelledError):
+            waiting.result.result(10)
     assert workshop.published == {}
-    workshop.hold.set()
-    again = Waiting(workshop, clock)
-    again.result.result(10)
+    with Waiting(workshop, clock) as again:
+        again.result.result(10)
     assert list(workshop.published) == [EVENT]
 
 
 def test_assembly_is_handed_back_when_the_worker_stops_while_it_waits() -> None:
     clock, workshop = SimulatedClock(), FakeClipWorkshop()
     workshop.is_settled = False
-    waiting = Waiting(workshop, clock)
-    waiting.wait_for_beats(1)
-    waiting.environment.worker_shutdown()
-    with pytest.raises(ApplicationError) as caught:
-        waiting.result.result(10)
+    with Waiting(workshop, clock) as waiting:
+        waiting.wait_for_beats(1)
+        waiting.environment.worker_shutdown()
+        with pytest.raises(ApplicationError) as caught:
+            waiting.result.result(10)
     assert not caught.value.non_retryable
     assert workshop.assembled == []

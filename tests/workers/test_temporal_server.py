@@ -137,4 +137,8 @@ def test_server_dies_with_its_parent_when_that_is_killed(tmp_path: Path) -> None
     parent.kill()
     parent.wait(10)
     parent.stdout.close()
-    server.wait(10)
+    try:
+        server.wait(10)
+    finally:
+        if server.is_running():
+            server.kill()
