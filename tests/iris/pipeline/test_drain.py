@@ -1,0 +1,467 @@
+"""The drain on real files: events, pictures, pins and rows, and what is left when it is cut off anywhere."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from iris.adapters.media_files import unlink_durably
+from iris.adapters.pending import PendingFiles
+from iris.adapters.pins import pinned_events, release_pins
+from iris.base.errors import StorageError
+from iris.base.stop import StopToken
+from iris.domain.camera import CameraTuning, DetectorBackend
+from iris.domain.segment import GapReason
+from iris.domain.track import Track, TrackState
+from iris.outbox.writer import EventOutbox
+from tests.builders.drain_camera import SPEC, T0, DrainCamera, S
+from tests.builders.events import uuid_of
+from tests.fakes.picture import FakePicture
+
+EVENT = uuid_of(1)
+
+
+@pytest.fixture
+def camera(tmp_path: Path) -> DrainCamera:
+    return DrainCamera(tmp_path)
+
+
+def test_event_is_opened_with_its_picture_and_the_segments_before_it_when_somebody_comes(camera: DrainCamera) -> None:
+    camera.play(10)
+    camera.play(10.2, person=True)
+
+    [opened] = camera.messages
+    assert (opened.kind, opened.event_id, opened.seq, opened.has_thumbnail) == ("opened", EVENT, 1, True)
+    assert (opened.started_us, opened.window_start_us) == (T0 + 10 * S + S // 5, T0 + 8 * S + S // 5)
+    assert camera.pinned_s(EVENT) == [8]
+    assert camera.notified == 1
+    picture = cv2.imread(str(camera.data_dir / "pending" / EVENT / "thumbnail.jpg"))
+    assert picture is not None
+    assert picture.shape == (360, 640, 3)
+
+
+def test_event_keeps_every_segment_of_its_window_and_is_closed_once(camera: DrainCamera) -> None:
+    camera.play(10)
+    camera.play(20, person=True)
+    camera.play(40)
+
+    closed = camera.messages[-1]
+    assert [message.kind for message in camera.messages].count("closed") == 1
+    assert (closed.started_us - T0, closed.last_seen_us - T0) == (10.2 * S, 20 * S)
+    assert ((closed.window_end_us or 0) - T0, closed.end_reason) == (23 * S, "left")
+    # 24 was recorded while the event was held open; what lies beyond the window goes with its release.
+    assert camera.pinned_s(EVENT)[:8] == [8, 10, 12, 14, 16, 18, 20, 22]
+    assert [message.seq for message in camera.messages] == list(range(1, len(camera.messages) + 1))
+    assert EventOutbox(camera.db, camera.clock).closed_windows() == []
+    assert camera.drain.open_event is None
+
+
+def test_segment_that_ends_after_the_close_is_still_pinned(tmp_path: Path) -> None:
+    camera = DrainCamera(tmp_path, spec=replace(SPEC, post_seconds=10, trigger_cooldown=0))
+    camera.play(10)
+    camera.play(11, person=True)
+    camera.play(23.8)
+    assert camera.messages[-1].kind == "closed"
+    late_window = [w.event_id for w in EventOutbox(camera.db, camera.clock).closed_windows()]
+
+    camera.play(24)
+
+    assert late_window == []  # its end, 21 s, was durable before it closed
+    assert camera.pinned_s(EVENT)[-1] >= 20
+
+
+def test_window_waits_for_its_last_segment_when_the_event_was_closed_by_command(camera: DrainCamera) -> None:
+    camera.play(10)
+    camera.play(12, person=True)
+    camera.drain.close_open_event()
+    camera.drain.step()
+    assert camera.messages[-1].end_reason == "stopped"
+    assert [w.event_id for w in EventOutbox(camera.db, camera.clock).closed_windows()] == [EVENT]
+
+    camera.play(20)
+
+    assert camera.pinned_s(EVENT) == [8, 10, 12, 14]  # the window ends at 15
+    assert EventOutbox(camera.db, camera.clock).closed_windows() == []
+
+
+def test_window_is_let_go_when_its_end_lies_in_a_gap(camera: DrainCamera) -> None:
+    camera.play(10)
+    camera.play(12, person=True)
+    camera.lose_camera()
+    camera.wait(30)
+
+    assert camera.messages[-1].end_reason == "camera_lost"
+    assert camera.messages[-1].last_seen_us == T0 + 12 * S
+    assert EventOutbox(camera.db, camera.clock).closed_windows() == []
+
+
+def test_event_ends_as_left_when_the_camera_was_back_before_its_end(camera: DrainCamera) -> None:
+    camera.play(10)
+    camera.play(12, person=True)
+    camera.lose_camera(GapReason.STREAM_CHANGED)
+    camera.clock.advance_s(1)
+    camera.play(30)
+
+    assert camera.messages[-1].end_reason == "left"
+
+
+def test_pictures_still_in_the_decoder_do_not_bring_a_lost_camera_back(camera: DrainCamera) -> None:
+    camera.play(10)
+    camera.play(12, person=True)
+    camera.drain.run_ended(T0 + 13 * S, GapReason.CAMERA_OFFLINE)
+    camera.play(12.4, person=True)
+    camera.wait(30)
+
+    assert camera.messages[-1].end_reason == "camera_lost"
+
+
+def test_rows_are_few_while_somebody_stays(camera: DrainCamera) -> None:
+    camera.play(10)
+    camera.play(110, person=True)
+
+    kinds = [message.kind for message in camera.messages]
+    assert kinds == ["opened", "updated", "updated", "updated"]  # a sign of life every 30 s
+    assert camera.reader.open_event(SPEC.camera_id) is not None
+
+
+def test_last_seen_is_on_disk_within_about_a_second_while_somebody_stays(camera: DrainCamera) -> None:
+    camera.play(10)
+    camera.play(17.4, person=True)
+
+    kept = camera.reader.open_event(SPEC.camera_id)
+    assert kept is not None
+    assert T0 + 17.4 * S - kept.last_seen_us <= 1.2 * S
+
+
+def test_new_label_is_told_after_three_seconds_at_most(tmp_path: Path) -> None:
+    camera = DrainCamera(tmp_path, spec=replace(SPEC, trigger_classes=("person", "dog")))
+    camera.play(10)
+    camera.play(11, person=True)
+    camera.play(14, person=True, labels=("person", "dog"))
+
+    assert [(message.kind, message.labels) for message in camera.messages] == [
+        ("opened", ("person",)),
+        ("updated", ("person", "dog")),
+    ]
+
+
+def test_long_event_goes_on_in_the_next_one_without_a_hole(tmp_path: Path) -> None:
+    camera = DrainCamera(tmp_path, tuning=CameraTuning(event_max_seconds=10))
+    camera.play(10)
+    camera.play(25, person=True)
+    camera.play(40)
+
+    rows = {(message.event_id, message.kind): message for message in camera.messages}
+    first, second = rows[uuid_of(1), "closed"], rows[uuid_of(2), "closed"]
+    assert (first.end_reason, second.continues) == ("max_length", first.event_id)
+    assert first.window_end_us == second.window_start_us == second.started_us
+    assert set(camera.pinned_s(uuid_of(1))) & set(camera.pinned_s(uuid_of(2))) == {20}  # the segment that both need
+
+
+def test_motion_stands_in_for_a_missing_network_and_is_named(camera: DrainCamera) -> None:
+    assert SPEC.detector_backend is DetectorBackend.ONNX
+    camera.play(10)
+    camera.play(11, person=True, labels=("motion",))
+
+    assert [(message.labels, message.backend) for message in camera.messages] == [(("motion",), "motion")]
+
+
+def test_restarted_camera_goes_on_with_its_event_when_the_person_is_seen_again(camera: DrainCamera) -> None:
+    camera.play(10)
+    camera.play(14, person=True)
+    camera.kill()
+    camera.clock.advance_s(3)
+    camera.start()
+    camera.play(20, person=True)
+    camera.play(40)
+
+    assert {message.event_id for message in camera.messages} == {EVENT}
+    assert camera.messages[-1].last_seen_us == T0 + 20 * S
+
+
+def test_restarted_camera_closes_its_event_at_last_seen_when_it_was_away_too_long(camera: DrainCamera) -> None:
+    camera.play(10)
+    camera.play(14, person=True)
+    camera.kill()
+    camera.clock.advance_s(60)
+    camera.start()
+    camera.drain.tick(camera.clock.wall_us())
+    camera.drain.step()
+
+    closed = camera.messages[-1]
+    assert closed.kind == "closed"
+    assert T0 + 14 * S - closed.last_seen_us <= 1.2 * S
+
+
+def test_restarted_camera_pins_what_was_recorded_meanwhile(camera: DrainCamera) -> None:
+    camera.play(10)
+    camera.play(14, person=True)
+    camera.drain.step()
+    camera.record(14, 16)  # durable, but the process dies before its pin
+    camera.kill()
+    camera.start()
+    camera.drain.step()
+
+    assert camera.pinned_s(EVENT) == [8, 10, 12, 14]
+
+
+def test_forgotten_event_leaves_no_row_and_no_file(camera: DrainCamera) -> None:
+    camera.play(10)
+    camera.play(12, person=True)
+    camera.play(30)
+    release_pins(camera.data_dir, EVENT)
+    camera.drain.forget([EVENT])
+    camera.drain.step()
+
+    assert camera.messages == []
+    assert pinned_events(camera.data_dir) == set()
+
+
+def test_open_event_is_never_forgotten(camera: DrainCamera) -> None:
+    camera.play(10)
+    camera.play(12, person=True)
+    camera.drain.forget([EVENT])
+    camera.drain.step()
+
+    assert [message.kind for message in camera.messages] == ["opened"]
+    assert camera.pinned_s(EVENT) != []
+
+
+def test_oldest_pins_go_with_a_gap_when_the_budget_is_spent(tmp_path: Path) -> None:
+    camera = DrainCamera(tmp_path, tuning=CameraTuning(pin_budget_seconds=8))
+    camera.play(10)
+    camera.play(24, person=True)
+
+    assert camera.pinned_s(EVENT) == [16, 18, 20, 22]
+    gaps = camera.reader.gaps_between(SPEC.camera_id, T0, T0 + 60 * S)
+    assert [(gap.start_us - T0, (gap.end_us or 0) - T0, gap.reason) for gap in gaps] == [
+        (8 * S, 16 * S, GapReason.PIN_BUDGET)
+    ]
+
+
+def test_pins_stay_dropped_when_the_process_starts_again(tmp_path: Path) -> None:
+    camera = DrainCamera(tmp_path, tuning=CameraTuning(pin_budget_seconds=8))
+    camera.play(10)
+    camera.play(24, person=True)
+    camera.kill()
+    camera.start()
+    camera.drain.step()
+
+    assert camera.pinned_s(EVENT) == [16, 18, 20, 22]
+
+
+def test_oldest_pins_go_when_they_hold_too_much_of_the_disk(tmp_path: Path) -> None:
+    class SmallDisk(PendingFiles):
+        def disk_bytes(self) -> int:
+            return 100_000
+
+    camera = DrainCamera(
+        tmp_path, tuning=CameraTuning(pin_budget_share=0.1), wrap_files=lambda files: SmallDisk(tmp_path)
+    )
+    camera.play(10)
+    camera.play(90, person=True)
+
+    # 0.1 of the disk are 10,000 bytes less the picture; a segment has 700. Measured once a minute.
+    assert 0 < len(camera.pinned_s(EVENT)) * 700 < 10_000 + 60 / 2 * 700
+    assert any(
+        gap.reason is GapReason.PIN_BUDGET for gap in camera.reader.gaps_between(SPEC.camera_id, T0, T0 + 90 * S)
+    )
+
+
+def test_better_picture_replaces_the_first(camera: DrainCamera) -> None:
+    camera.play(10)
+    camera.play(10.2, person=True)
+    path = camera.data_dir / "pending" / EVENT / "thumbnail.jpg"
+    first = path.read_bytes()
+
+    near = camera.clock.wall_us() + 2 * S
+    camera.clock.advance_s(2)
+    large = Track(0, TrackState.CONFIRMED, "person", 0.95, (300, 50, 900, 700), near - S, near, 9)
+    camera.drain.observe([large], FakePicture(near, shade=200), near)
+    camera.drain.step()
+
+    assert path.read_bytes() != first
+    image = cv2.imread(str(path))
+    assert image is not None
+    assert int(np.mean(image)) == pytest.approx(200, abs=2)
+
+
+def test_event_is_accepted_without_a_picture_when_none_can_be_written(tmp_path: Path) -> None:
+    class NoPictures(PendingFiles):
+        def save_thumbnail(self, event_id: str, jpeg: bytes) -> None:
+            raise StorageError("no")
+
+    camera = DrainCamera(tmp_path, wrap_files=lambda files: NoPictures(tmp_path))
+    camera.play(10)
+    camera.play(12, person=True)
+
+    assert [(message.kind, message.has_thumbnail) for message in camera.messages] == [("opened", False)]
+
+
+def test_drain_thread_does_what_waits_and_ends_when_told(camera: DrainCamera) -> None:
+    done = threading.Event()
+    stop = StopToken()
+    camera.play(10)
+    camera.drain._parts = replace(camera.drain._parts, notify=done.set)
+    thread = threading.Thread(target=camera.drain.run, args=(stop,))
+    thread.start()
+    try:
+        camera.play(11, person=True, step=False)
+        assert done.wait(10)
+    finally:
+        stop.stop()
+        thread.join(10)
+    assert not thread.is_alive()
+    assert [message.kind for message in camera.messages] == ["opened"]
+
+
+class KilledError(Exception):
+    """Stands for the end of the process in the middle of a step."""
+
+
+class Bomb:
+    """Goes off at the n-th call of a method that writes, before or after it has worked."""
+
+    def __init__(self, at: int, *, after: bool, error: type[Exception]) -> None:
+        self.left = at
+        self._after, self._error = after, error
+
+    def arm(self, target: Any, names: tuple[str, ...]) -> Any:
+        for name in names:
+            setattr(target, name, self._around(getattr(target, name)))
+        return target
+
+    def _around(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.left -= 1
+            if self.left == 0 and not self._after:
+                raise self._error("cut off before a step")
+            result = method(*args, **kwargs)
+            if self.left == 0:
+                raise self._error("cut off after a step")
+            return result
+
+        return call
+
+
+FILE_STEPS = ("pin", "unpin", "release", "save_thumbnail")
+OUTBOX_STEPS = ("begin", "append", "touch", "drop_window", "forget", "record_dropped")
+
+
+def _story(camera: DrainCamera) -> None:
+    """Two events, one going on from the other, then nobody; whatever was handed over is finished."""
+    camera.play(10)
+    camera.play(24, person=True)
+    camera.play(44)
+
+
+def _assert_whole(camera: DrainCamera) -> None:
+    """What holds whenever the process may die."""
+    outbox = EventOutbox(camera.db, camera.clock)
+    kept = outbox.load_open_event()
+    rows = camera.messages
+    known = set(outbox.event_ids())
+    assert pinned_events(camera.data_dir) <= known  # no pin without its event
+    for event_id in known:
+        mine = [message for message in rows if message.event_id == event_id]
+        assert [message.seq for message in mine] == list(range(1, len(mine) + 1))
+        is_open = kept is not None and kept.event_id == event_id
+        if is_open:
+            assert kept is not None
+            assert kept.seq == len(mine)
+            assert [message for message in mine if message.kind == "closed"] == []
+        else:
+            assert [message.kind for message in mine].count("closed") == 1
+            assert mine[-1].kind == "closed"
+        if mine:
+            assert mine[0].kind == "opened"
+            assert mine[0].has_thumbnail
+            recorded = camera.reader.segments_between(SPEC.camera_id, mine[0].window_start_us, mine[0].started_us)
+            durable_then = {(s.start_us - T0) / S for s in recorded if s.end_us <= mine[0].started_us}
+            assert durable_then <= set(camera.pinned_s(event_id))
+
+
+def _armed(data_dir: Path, bomb: Bomb) -> DrainCamera:
+    return DrainCamera(
+        data_dir,
+        tuning=CameraTuning(event_max_seconds=8),
+        looks_per_s=1,
+        wrap_files=lambda files: bomb.arm(files, FILE_STEPS),
+        wrap_outbox=lambda outbox: bomb.arm(outbox, OUTBOX_STEPS),
+    )
+
+
+def _step_count(tmp_path: Path) -> int:
+    bomb = Bomb(10**9, after=False, error=KilledError)
+    _story(_armed(tmp_path, bomb))
+    return 10**9 - bomb.left
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_at_any_step_state_is_whole_and_the_next_start_finishes(tmp_path: Path, after: bool) -> None:
+    count = _step_count(tmp_path / "counted")
+    assert count > 25
+    for at in range(1, count + 1):
+        bomb = Bomb(at, after=after, error=KilledError)
+        camera = _armed(tmp_path / str(at), bomb)
+        with pytest.raises(KilledError):
+            _story(camera)
+        died_s = camera.now_s
+        _assert_whole(camera)
+        camera.kill()
+
+        bomb.left = 0  # it has gone off; the next process is whole
+        camera.start()
+        camera.play(max(24.0, died_s), person=True)
+        camera.play(60)
+
+        _assert_whole(camera)
+        assert camera.drain.open_event is None
+        assert EventOutbox(camera.db, camera.clock).closed_windows() == []
+        covered = [(m.window_start_us, m.window_end_us or 0) for m in camera.messages if m.kind == "closed"]
+        for second in range(12, 24):
+            assert any(start <= T0 + second * S <= end for start, end in covered), (at, second)
+        camera.kill()
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_failing_disk_at_any_step_loses_and_doubles_nothing(tmp_path: Path, after: bool) -> None:
+    whole = DrainCamera(tmp_path / "whole", tuning=CameraTuning(event_max_seconds=8), looks_per_s=1)
+    _story(whole)
+    expected = [(m.event_id, m.started_us, m.last_seen_us, m.window_end_us) for m in whole.messages if m.window_end_us]
+    for at in range(1, _step_count(tmp_path / "counted") + 1):
+        camera = _armed(tmp_path / str(at), Bomb(at, after=after, error=StorageError))
+        for until_s, person in ((10.0, False), (24.0, True), (44.0, False)):
+            while camera.now_s < until_s:
+                with suppress(StorageError):
+                    camera.play(until_s, person=person)
+        camera.drain.step()
+
+        closed = [
+            (m.event_id, m.started_us, m.last_seen_us, m.window_end_us) for m in camera.messages if m.window_end_us
+        ]
+        assert closed == expected
+        for message in (message for message in camera.messages if message.kind == "closed"):
+            seqs = [m.seq for m in camera.messages if m.event_id == message.event_id]
+            assert seqs == list(range(1, len(seqs) + 1))
+            needed = camera.reader.segments_between(SPEC.camera_id, message.window_start_us, message.window_end_us or 0)
+            assert {(s.start_us - T0) / S for s in needed} <= set(camera.pinned_s(message.event_id)), at
+        camera.kill()
+
+
+def test_segment_gone_before_its_pin_is_said_once_and_stops_nothing(camera: DrainCamera) -> None:
+    camera.play(10)
+    camera.play(11, person=True)
+    gone = camera.record(9, 9.5)
+    unlink_durably(camera.data_dir / gone.path)
+    camera.play(16, person=True)
+
+    assert camera.pinned_s(EVENT) == [8, 10, 12, 14]
