@@ -27,7 +27,7 @@ def recording(camera_id: str, **values: object) -> CameraStatus:
         "state": CameraState.RECORDING, "heartbeat_us": 1_700_000_000_000_000, "fps": 15.0, "width_px": 1920,
         "height_px": 1080, "video_codec": "h264", "backend": "onnx", "device": "cpu",
         "last_segment_end_us": 1_699_999_999_000_000, "onnx_providers": ("CPUExecutionProvider",),
-        "in_view": ("person",), "counters": {"segments_written": 7}, "pid": 42,
+        "in_view": ("person",), "counters": {"segments": 7, "packets": 9}, "pid": 42,
     }  # fmt: skip
     return CameraStatus(CameraId(camera_id), **{**status, **values})  # type: ignore[arg-type]  # checked by the dataclass's users
 

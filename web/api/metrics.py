@@ -18,6 +18,16 @@ from web.api.vitals import Vitals
 # A page of events is to take under 15 ms; a clip may take seconds.
 _BUCKETS_S = (0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
+# Counters of a camera process that have a metric of their own: name there -> metric, meaning.
+_NAMED_COUNTERS = {
+    "segments": ("iris_segment_written", "Segments made durable"),
+    "reconnects": ("iris_reconnect", "Connections to the camera after the first"),
+    "discontinuities": ("iris_stream_discontinuity", "Jumps of the stream's time stamps"),
+    "packets_dropped": ("iris_packet_dropped", "Packets that could not be recorded"),
+    "storage_failures": ("iris_storage_failure", "Failures to write a segment"),
+    "inference_errors": ("iris_inference_error", "Failures of the network"),
+}
+
 
 class ApiMetrics:
     """Counts requests as they come, and reads the rest from the vitals when asked."""
@@ -77,17 +87,21 @@ def _of_cameras(cameras: tuple[CameraStatus, ...], now_us: int) -> Iterable[Metr
     restarts = CounterMetricFamily(
         "iris_process_restarts", "Restarts of camera processes since the node started", labels=("role", "camera")
     )
-    counts = CounterMetricFamily(
-        "iris_camera_counter", "What a camera process counts, by name", labels=("camera", "name")
-    )
+    counts = CounterMetricFamily("iris_camera_counter", "Other counts of a camera process", labels=("camera", "name"))
+    named = {
+        name: CounterMetricFamily(metric, text, labels=("camera",)) for name, (metric, text) in _NAMED_COUNTERS.items()
+    }
     for camera in cameras:
         if camera.last_segment_end_us is not None:
             age.add_metric((camera.camera_id,), max(0, now_us - camera.last_segment_end_us) / US_PER_S)
         state.add_metric((camera.camera_id, camera.state.value), 1)
         restarts.add_metric(("camera", camera.camera_id), camera.restart_count)
         for name, value in sorted(camera.counters.items()):
-            counts.add_metric((camera.camera_id, name), value)
-    return age, state, restarts, counts
+            if name in named:
+                named[name].add_metric((camera.camera_id,), value)
+            else:
+                counts.add_metric((camera.camera_id, name), value)
+    return age, state, restarts, counts, *named.values()
 
 
 def _gauge(name: str, text: str, label: str, values: dict[str, bool]) -> GaugeMetricFamily:

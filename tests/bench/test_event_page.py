@@ -1,0 +1,141 @@
+"""A page of 50 events out of a million: inside the store, and over HTTP from an api process."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from iris.base.sqlite import connect
+from iris.store.engine import open_store, sqlite_url
+from iris.store.events import EventFilters
+from iris.store.migrate import migrate
+from iris.store.system import StoreIdentity
+from tests.builders.events import NODE_ID, START_US, S, uuid_of
+from workers.api import bind_tcp
+
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
+EVENTS, CAMERAS, ROUNDS = 1_000_000, 16, 200
+KEY = "bench-key-0123456789"
+STORE_ID = uuid_of(1, "a")
+
+
+def fill(database: sqlite3.Connection) -> None:
+    """A million ready events of 16 cameras, one every 30 s, each with a label, a clip file and a covered range."""
+    insert_event = (
+        "INSERT INTO events (event_id, camera_id, node_id, state, seq, labels, started_us, last_seen_us, ended_us,"
+        " end_reason, window_start_us, window_end_us, backend, thumbnail_path, created_us, finalised_us)"
+        " VALUES (?, ?, ?, 'ready', 3, '[\"person\"]', ?, ?, ?, 'left', ?, ?, 'onnx', ?, ?, ?)"
+    )
+    insert_file = (
+        "INSERT INTO clip_files (event_id, part, path, size_bytes, sha256, start_us, end_us, duration_us,"
+        " video_packet_count, audio_packet_count, video_codec, width_px, height_px)"
+        " VALUES (?, 0, ?, 5000000, ?, ?, ?, ?, 300, 0, 'h264', 1920, 1080)"
+    )
+    numbers = range(EVENTS)
+    span = [(START_US + n * 30 * S, START_US + (n * 30 + 5) * S) for n in numbers]
+    database.execute("BEGIN")
+    database.executemany(
+        insert_event,
+        (
+            (uuid_of(n), uuid_of(n % CAMERAS, "c"), NODE_ID, a, b, b, a - 5 * S, b + 10 * S, f"t/{n}.jpg", a, b)
+            for n, (a, b) in zip(numbers, span, strict=True)
+        ),
+    )
+    database.executemany(
+        "INSERT INTO event_labels (label, started_us, event_id, camera_id) VALUES ('person', ?, ?, ?)",
+        ((span[n][0], uuid_of(n), uuid_of(n % CAMERAS, "c")) for n in numbers),
+    )
+    files = (
+        (uuid_of(n), f"r/{n}.mp4", "ab" * 32, a - 5 * S, b + 10 * S, 20 * S)
+        for n, (a, b) in zip(numbers, span, strict=True)
+    )
+    database.executemany(insert_file, files)
+    database.executemany(
+        "INSERT INTO event_ranges (event_id, start_us, end_us, reason) VALUES (?, ?, ?, NULL)",
+        ((uuid_of(n), a - 5 * S, b + 10 * S) for n, (a, b) in zip(numbers, span, strict=True)),
+    )
+    database.execute("COMMIT")
+
+
+def median_ms(work: Callable[[], object], rounds: int = ROUNDS) -> float:
+    """Median of `rounds` calls, after a few to warm up."""
+    taken = []
+    for number in range(rounds + 10):
+        begun = time.perf_counter()
+        work()
+        if number >= 10:
+            taken.append((time.perf_counter() - begun) * 1000)
+    return statistics.median(taken)
+
+
+def test_a_page_of_fifty_out_of_a_million_is_quick(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "vms.db")
+    migrate(url)
+    database = connect(tmp_path / "vms.db")
+    database.execute("PRAGMA synchronous=OFF")
+    fill(database)
+    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # as after a while of ordinary work
+    database.close()
+    store = open_store(url)
+    with store.writing() as work:
+        work.system.pair(StoreIdentity(STORE_ID, 1))
+    (tmp_path / "store.json").write_text(json.dumps({"store_id": STORE_ID, "generation": 1}))
+    with store.reading() as work:
+        _, deep = work.events.page(EventFilters(), limit=1, offset=EVENTS // 2)
+    store.close()
+    inside_ms = page_inside_the_store(url)
+    with bind_tcp("127.0.0.1", 0) as free:
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ, "DATA_DIR": str(tmp_path), "PORT": str(port), "API_KEY": KEY, "TEMPORAL_ADDRESS": "127.0.0.1:1",
+    }  # fmt: skip
+    api = subprocess.Popen([sys.executable, "-m", "workers.cli", "api"], env=environment)
+    try:
+        over_http = pages_over_http(port, f"cursor={deep}")
+    finally:
+        api.terminate()
+        api.wait()
+    print(f"\npage of 50 out of {EVENTS}: {inside_ms:.2f} ms inside the store (p50; limit 1)")
+    for query, taken_ms in over_http.items():
+        print(f"  over HTTP, ?{query[:40]}: {taken_ms:.2f} ms (p50; limit 15)")
+    assert inside_ms < 1.0
+    assert max(over_http.values()) < 15.0
+
+
+def page_inside_the_store(url: str) -> float:
+    """Median milliseconds of a page of 50."""
+    store = open_store(url)
+    with store.reading() as work:
+        taken_ms = median_ms(lambda: work.events.page(EventFilters(), limit=50))
+    store.close()
+    return taken_ms
+
+
+def pages_over_http(port: int, deep: str) -> dict[str, float]:
+    """Median milliseconds of a page by its query, asked one after the other over one connection."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60) as client:
+
+        def page(query: str) -> bool:
+            try:
+                response = client.get(f"/api/events?{query}")
+            except httpx.TransportError:
+                return False
+            return response.status_code == 200 and len(response.json()["items"]) == 50
+
+        deadline = time.monotonic() + 60
+        while not page("limit=50"):
+            assert time.monotonic() < deadline, "the api did not answer"
+            time.sleep(0.1)
+        queries = ["limit=50", deep, f"camera_id={uuid_of(3, 'c')}", f"camera_id={uuid_of(3, 'c')}&label=person"]
+        return {query: median_ms(lambda q=query: page(q)) for query in queries}  # type: ignore[misc]  # bound as it is
