@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,56 +17,11 @@ import av
 import pytest
 
 from iris.adapters.pins import pending_dir, pin_segment
-from iris.base.errors import DiskFullError, InputError, NotFoundError, StorageError
-from iris.contracts.events import AssembleClip, ClipResult, EventMessage, EventRef, TimeRange
-from iris.domain.event import OpenEvent
+from iris.base.errors import DiskFullError, InputError, StorageError
+from iris.contracts.events import AssembleClip, ClipResult, TimeRange
 from iris.domain.segment import Gap, GapReason, Segment
-from iris.outbox.writer import EventOutbox
-from iris.pipeline.clip_workshop import NodeClipWorkshop, NodeHooks
+from tests.builders.clip_place import EVENT, Place, S, T, quiet
 from tests.builders.recorded_camera import RecordedCamera, make_film, read_packets
-from tests.fakes.clock import SimulatedClock
-
-T = 1_700_000_000_000_000
-S = 1_000_000
-EVENT = "01890000-0000-7000-8000-0000000000e1"
-NODE = "01890000-0000-7000-8000-0000000000a1"
-
-
-def quiet(step: str, done: int, total: int) -> None:
-    """Nobody listens."""
-
-
-@dataclass
-class Place:
-    """A node with one camera."""
-
-    camera: RecordedCamera
-    clock: SimulatedClock = field(default_factory=lambda: SimulatedClock(T))
-    running: bool = True
-    terminal: list[tuple[str, str]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        hooks = NodeHooks(
-            is_running=lambda camera_id: self.running,
-            post_us=lambda camera_id: 10 * S,
-            mark_terminal=lambda camera_id, event_id: self.terminal.append((camera_id, event_id)),
-        )
-        self.workshop = NodeClipWorkshop(
-            self.camera.data_dir, self.camera.reader, self.camera.reader, self.clock, hooks
-        )
-        self.ref = EventRef(EVENT, self.camera.camera_id, NODE)
-
-    def request(self, start_s: float, end_s: float) -> AssembleClip:
-        return AssembleClip(EVENT, self.camera.camera_id, T + round(start_s * S), T + round(end_s * S))
-
-    def assemble(self, start_s: float, end_s: float) -> ClipResult:
-        return self.workshop.assemble(self.request(start_s, end_s), quiet)
-
-    def clips(self) -> list[str]:
-        return sorted(path.name for path in (self.camera.data_dir / "recordings").glob("*/*"))
-
-    def path(self, name: str) -> Path:
-        return self.camera.data_dir / name
 
 
 @pytest.fixture(scope="module")
@@ -363,118 +318,6 @@ def test_assemble_leaves_nothing_when_it_is_cancelled(place: Place, film: Path, 
         place.workshop.assemble(place.request(0, 12), cancelled)
     assert place.clips() == []
     assert place.assemble(0, 12).state == "ready"
-
-
-@pytest.mark.parametrize(
-    ("gap", "now_s", "settled"),
-    [
-        (None, 20, False),  # the last segment ends at 12 s
-        (Gap(T + 12 * S, None, GapReason.CAMERA_OFFLINE), 20, True),
-        (Gap(T + 12 * S, None, GapReason.CAMERA_OFFLINE), 13, False),  # it may be back before the end
-        (Gap(T + 12 * S, T + 13 * S, GapReason.CAMERA_OFFLINE), 20, False),
-        (Gap(T + 12 * S, T + 15 * S, GapReason.CAMERA_OFFLINE), 20, True),
-        (Gap(T + 14 * S, None, GapReason.CAMERA_OFFLINE), 20, False),  # a segment from 12 to 14 s is not durable yet
-    ],
-)
-def test_settled_says_whether_more_can_come(
-    place: Place, film: Path, gap: Gap | None, now_s: int, *, settled: bool
-) -> None:
-    place.camera.record(film, T)
-    if gap is not None:
-        place.camera.add_gap(gap)
-    place.clock.advance_s(now_s)
-    assert place.workshop.settled(place.request(5, 15)) is settled
-    assert place.workshop.settled(place.request(5, 12))
-
-
-def test_settled_follows_gaps_when_nothing_was_ever_recorded(place: Place) -> None:
-    assert not place.workshop.settled(place.request(5, 15))
-    place.camera.add_gap(Gap(T, T + 9 * S, GapReason.CAMERA_OFFLINE))
-    assert not place.workshop.settled(place.request(5, 15))
-    place.camera.add_gap(Gap(T + 9 * S, T + 15 * S, GapReason.PROCESS_DIED))
-    assert place.workshop.settled(place.request(5, 15))
-
-
-def outbox_of(place: Place) -> EventOutbox:
-    return EventOutbox(place.camera._db, place.clock)
-
-
-def open_event(place: Place, *, closed: bool = False) -> EventOutbox:
-    outbox = outbox_of(place)
-    outbox.begin(OpenEvent(EVENT, T + 3 * S, T + 3 * S, T + S, ("person",), 0))
-    message = EventMessage(
-        "opened", EVENT, place.camera.camera_id, NODE, 0, T + 3 * S, T + 3 * S, T + S, labels=("person",)
-    )
-    outbox.append(message)
-    outbox.append(replace(message, kind="updated", last_seen_us=T + 5 * S))
-    if closed:
-        outbox.append(replace(message, kind="closed", last_seen_us=T + 6 * S, window_end_us=T + 8 * S))
-    return outbox
-
-
-def test_abandoned_is_none_while_the_camera_process_holds_the_event(place: Place) -> None:
-    open_event(place)
-    assert place.workshop.close_abandoned(place.ref) is None
-
-
-def test_abandoned_closes_where_last_seen_when_the_process_is_gone(place: Place) -> None:
-    open_event(place).touch(EVENT, T + 7 * S)
-    place.running = False
-    message = place.workshop.close_abandoned(place.ref)
-    assert message is not None
-    assert (message.kind, message.end_reason, message.seq) == ("closed", "abandoned", 3)
-    assert (message.last_seen_us, message.window_end_us) == (T + 7 * S, T + 17 * S)
-    assert (message.started_us, message.window_start_us, message.labels) == (T + 3 * S, T + S, ("person",))
-
-
-def test_abandoned_gives_the_closing_message_when_the_camera_wrote_one(place: Place) -> None:
-    open_event(place, closed=True)
-    message = place.workshop.close_abandoned(place.ref)
-    assert message is not None
-    assert (message.kind, message.window_end_us, message.end_reason) == ("closed", T + 8 * S, None)
-
-
-def test_abandoned_says_so_when_nobody_knows_the_event(place: Place) -> None:
-    with pytest.raises(NotFoundError):
-        place.workshop.close_abandoned(place.ref)
-
-
-def test_thumbnail_is_the_best_shot_when_there_is_one(place: Place) -> None:
-    folder = pending_dir(place.camera.data_dir, EVENT)
-    folder.mkdir(parents=True)
-    (folder / "thumbnail.jpg").write_bytes(b"jpeg")
-    for _ in range(2):
-        result = place.workshop.publish_thumbnail(place.ref)
-        assert (result.path, result.size_bytes) == (f"thumbnails/{EVENT}.jpg", 4)
-    assert [path.name for path in place.path("thumbnails").iterdir()] == [f"{EVENT}.jpg"]
-    place.workshop.release(place.ref)
-    assert place.workshop.publish_thumbnail(place.ref).path == f"thumbnails/{EVENT}.jpg"
-
-
-def test_thumbnail_is_a_keyframe_of_the_event_when_no_best_shot_was_kept(place: Place, film: Path) -> None:
-    segments = place.camera.record(film, T)
-    open_event(place)
-    pin_segment(place.camera.data_dir, EVENT, segments[1])
-    place.camera.path(segments[1]).unlink()
-    result = place.workshop.publish_thumbnail(place.ref)
-    assert result.path == f"thumbnails/{EVENT}.jpg"
-    assert place.path(result.path).read_bytes()[:3] == b"\xff\xd8\xff"
-
-
-def test_thumbnail_is_none_when_nothing_was_recorded(place: Place) -> None:
-    assert place.workshop.publish_thumbnail(place.ref).path is None
-    open_event(place)
-    assert place.workshop.publish_thumbnail(place.ref).path is None
-
-
-def test_release_drops_pins_and_marks_the_event(place: Place, film: Path) -> None:
-    segments = place.camera.record(film, T)
-    pin_segment(place.camera.data_dir, EVENT, segments[0])
-    for _ in range(2):
-        place.workshop.release(place.ref)
-    assert not pending_dir(place.camera.data_dir, EVENT).exists()
-    assert place.camera.path(segments[0]).exists()
-    assert place.terminal == [(place.camera.camera_id, EVENT)] * 2
 
 
 def test_clip_holds_each_packet_of_its_segments_once(place: Place, film: Path) -> None:
