@@ -322,3 +322,17 @@ async def test_detect_classes_are_those_of_the_detector_in_use(client: httpx.Asy
     assert (await client.get(f"/api/cameras/{plain}/detect/classes")).json() == expected
     answer = (await client.get(f"/api/cameras/{motion}/detect/classes")).json()
     assert answer == {"detector": "motion detection", "items": ["motion"]}
+
+
+async def test_change_takes_a_whole_new_address_when_the_stored_one_does_not_open(
+    client: httpx.AsyncClient, world: World
+) -> None:
+    camera_id = str((await _create(client))["id"])
+    with world.store.writing() as repositories:
+        damaged = {"rtsp_url_sealed": b"\x01" + bytes(40)}
+        repositories.cameras.update(camera_id, damaged, 1)  # type: ignore[arg-type]  # a plain id and dictionary
+    path = f"/api/cameras/{camera_id}"
+    masked = await client.patch(path, json={"rtsp_url": "rtsp://***@cam.example:8554/other"})
+    assert (masked.status_code, masked.json()["code"]) == (500, "config_error")
+    assert (await client.patch(path, json={"rtsp_url": "rtsp://new:pw@other.example/a"})).status_code == 200
+    assert world.address_of(camera_id) == "rtsp://new:pw@other.example/a"
