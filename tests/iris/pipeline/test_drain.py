@@ -358,9 +358,9 @@ OUTBOX_STEPS = ("begin", "append", "touch", "drop_window", "forget", "record_dro
 
 def _story(camera: DrainCamera) -> None:
     """Two events, one going on from the other, then nobody; whatever was handed over is finished."""
-    camera.play(10)
-    camera.play(24, person=True)
-    camera.play(44)
+    camera.play(4)
+    camera.play(15, person=True)
+    camera.play(26)
 
 
 def _assert_whole(camera: DrainCamera) -> None:
@@ -408,7 +408,7 @@ def _step_count(tmp_path: Path) -> int:
 @pytest.mark.parametrize("after", [False, True])
 def test_killed_at_any_step_state_is_whole_and_the_next_start_finishes(tmp_path: Path, after: bool) -> None:
     count = _step_count(tmp_path / "counted")
-    assert count > 25
+    assert count > 20
     for at in range(1, count + 1):
         bomb = Bomb(at, after=after, error=KilledError)
         camera = _armed(tmp_path / str(at), bomb)
@@ -420,14 +420,14 @@ def test_killed_at_any_step_state_is_whole_and_the_next_start_finishes(tmp_path:
 
         bomb.left = 0  # it has gone off; the next process is whole
         camera.start()
-        camera.play(max(24.0, died_s), person=True)
-        camera.play(60)
+        camera.play(max(15.0, died_s), person=True)
+        camera.play(max(15.0, died_s) + 12)
 
         _assert_whole(camera)
         assert camera.drain.open_event is None
         assert EventOutbox(camera.db, camera.clock).closed_windows() == []
         covered = [(m.window_start_us, m.window_end_us or 0) for m in camera.messages if m.kind == "closed"]
-        for second in range(12, 24):
+        for second in range(6, 15):
             assert any(start <= T0 + second * S <= end for start, end in covered), (at, second)
         camera.kill()
 
@@ -439,7 +439,7 @@ def test_failing_disk_at_any_step_loses_and_doubles_nothing(tmp_path: Path, afte
     expected = [(m.event_id, m.started_us, m.last_seen_us, m.window_end_us) for m in whole.messages if m.window_end_us]
     for at in range(1, _step_count(tmp_path / "counted") + 1):
         camera = _armed(tmp_path / str(at), Bomb(at, after=after, error=StorageError))
-        for until_s, person in ((10.0, False), (24.0, True), (44.0, False)):
+        for until_s, person in ((4.0, False), (15.0, True), (26.0, False)):
             while camera.now_s < until_s:
                 with suppress(StorageError):
                     camera.play(until_s, person=person)

@@ -10,24 +10,18 @@ one such look to the next; *extra ids* are the ids beyond n that a presence was 
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 
-from iris.domain.detection import Detections
 from iris.domain.track import TrackState
 from iris.tracking.tracker import Tracker
-from tests.assets import film, model
+from tests.builders.film_detections import LOOKS_PER_S, PRESENCES, Look, detections_of
 from tests.builders.tracking_scenes import (
-    PERSON,
     SCENES,
     Reported,
     Scene,
@@ -36,23 +30,7 @@ from tests.builders.tracking_scenes import (
     tracking_scene,
 )
 
-MODEL = "yolov8n_static_640x384.onnx"
-LOOKS_PER_S = 5.0
 SEED_COUNT = 12
-# film: (from, to in seconds, people in view)
-PRESENCES: dict[str, tuple[tuple[float, float, int], ...]] = {
-    "one-by-one.mp4": (
-        (6.5, 19.5, 1),
-        (22.5, 44.5, 1),
-        (50.5, 69.5, 1),
-        (74.5, 86.5, 1),
-        (92.5, 119.5, 1),
-        (123.5, 135.5, 1),
-    ),
-    "two-faces.mp4": ((4.0, 24.0, 2),),
-    "three-faces.mp4": ((4.0, 24.0, 3),),
-}
-Look = tuple[int, Detections]
 Track = Callable[[list[Look]], list[Reported]]
 
 
@@ -104,16 +82,12 @@ def _bytetrack(**options: Any) -> Track:
 THEIRS = (_bytetrack(), _bytetrack(track_activation_threshold=0.5, high_conf_det_threshold=0.5, lost_track_buffer=60))
 
 
-def test_tracker_makes_no_more_errors_than_bytetrack_over_generated_scenes() -> None:
-    totals = [TrackingErrors(0, 0, 0)] * (1 + len(THEIRS))
-    for name in SCENES:
-        scenes = [tracking_scene(name, fps=LOOKS_PER_S, seed=seed) for seed in range(SEED_COUNT)]
-        row = [_scene_errors(scenes, track) for track in (ours, *THEIRS)]
-        print(f"\n{name}: ours {row[0]}; ByteTrack {row[1]}; ByteTrack with our settings {row[2]}")
-        totals = [total + errors for total, errors in zip(totals, row, strict=True)]
+@pytest.mark.parametrize("name", SCENES)
+def test_tracker_makes_no_more_errors_than_bytetrack_in_generated_scene(name: str) -> None:
+    scenes = [tracking_scene(name, fps=LOOKS_PER_S, seed=seed) for seed in range(SEED_COUNT)]
 
-    mine, *others = totals
-    print(f"all scenes: ours {mine}; ByteTrack {others[0]}; ByteTrack with our settings {others[1]}")
+    mine, *others = (_scene_errors(scenes, track) for track in (ours, *THEIRS))
+    print(f"\n{name}: ours {mine}; ByteTrack {others[0]}; ByteTrack with our settings {others[1]}")
     assert mine.switches <= min(other.switches for other in others)
     assert mine.fragments <= min(other.fragments for other in others)
     assert mine.misses <= min(other.misses for other in others)
@@ -130,7 +104,7 @@ def _scene_errors(scenes: list[Scene], track: Track) -> TrackingErrors:
 @pytest.mark.assets
 @pytest.mark.parametrize("name", PRESENCES)
 def test_tracker_makes_no_more_errors_than_bytetrack_in_film(name: str) -> None:
-    looks = _detections_of(name)
+    looks = detections_of(name)
 
     mine, *others = (_film_errors(name, looks, track(looks)) for track in (ours, *THEIRS))
     print(f"\n{name}: ours {mine}; ByteTrack {others[0]}; ByteTrack with our settings {others[1]}")
@@ -164,47 +138,3 @@ def _film_errors(name: str, looks: list[Look], reported: list[Reported]) -> Film
             before = order
         extra_ids += max(0, len(ids) - people)
     return FilmErrors(switches, extra_ids, counted)
-
-
-def _detections_of(name: str) -> list[Look]:
-    """Five looks a second from a second before to a second after each presence; kept between runs (20 s)."""
-    path, weights = film(name), model(MODEL)
-    key = hashlib.sha256(f"{path.stat()[6:9]} {weights.stat()[6:9]} {LOOKS_PER_S} {name} 2".encode()).hexdigest()[:16]
-    cache = Path(tempfile.gettempdir()) / f"iris-test-detections-{key}.npz"
-    if not cache.is_file():
-        looks = list(_detect(path, weights, name))
-        rows = [
-            (wall_us, *box, score)
-            for wall_us, found in looks
-            for box, score in zip(found.boxes_xyxy.tolist(), found.scores.tolist(), strict=True)
-        ]
-        temporary = cache.with_suffix(".part.npz")
-        np.savez(temporary, times=np.array([wall_us for wall_us, _ in looks]), rows=np.array(rows).reshape(-1, 6))
-        temporary.replace(cache)
-    with np.load(cache) as kept:
-        times, rows_array = kept["times"], kept["rows"]
-    return [(int(at), _as_detections(rows_array[rows_array[:, 0] == at])) for at in times]
-
-
-def _as_detections(rows: np.ndarray[Any, Any]) -> Detections:
-    return Detections(
-        rows[:, 1:5].astype(np.float32), rows[:, 5].astype(np.float32), np.zeros(len(rows), np.int32), PERSON
-    )
-
-
-def _detect(path: Path, weights: Path, name: str) -> Iterator[Look]:
-    from iris.adapters.detector import YoloDetector
-    from iris.adapters.onnx import OnnxSession
-
-    detector = YoloDetector(OnnxSession(weights, device="cpu"), PERSON)
-    next_s = 0.0
-    with av.open(str(path)) as container:
-        for frame in container.decode(video=0):
-            at_s = float(frame.time or 0.0)
-            if at_s < next_s or not any(a - 1 <= at_s <= b + 1 for a, b, _ in PRESENCES[name]):
-                continue
-            next_s = at_s + 1 / LOOKS_PER_S - 0.001
-            yield (
-                round(at_s * 1_000_000),
-                detector.detect(frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)),
-            )
