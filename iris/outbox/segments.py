@@ -45,6 +45,15 @@ class WritingRow:
 
 
 @dataclass(frozen=True, slots=True)
+class NewSegment:
+    """A file about to be made. `path` is relative to DATA_DIR; `run_offset_us` counts from the start of the run."""
+
+    run_id: RunId
+    path: str
+    run_offset_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class DurableSegment:
     """What a published segment's row gets. `path` is relative to DATA_DIR; times are wall time."""
 
@@ -84,35 +93,18 @@ class SegmentIndex:
     def begin_segment(self, run_id: RunId, path: str, run_offset_us: int) -> int:
         """Announce a file before it is made; returns the segment's id."""
         with self._writing() as connection:
-            row = connection.execute(
-                "INSERT INTO segments (run_id, state, path, run_offset_us) VALUES (?, 'writing', ?, ?)"
-                " RETURNING segment_id",
-                (run_id, path, run_offset_us),
-            ).fetchone()
-        return int(row[0])
+            return _begin(connection, NewSegment(run_id, path, run_offset_us))
 
     def finish_segment(self, segment_id: int, durable: DurableSegment) -> None:
         """The file is published: P1. A gap that was thought to begin inside it begins at its end."""
         with self._writing() as connection:
-            connection.execute(
-                "UPDATE segments SET state = 'durable', path = ?, start_us = ?, end_us = ?, size_bytes = ?,"
-                " video_packet_count = ?, audio_packet_count = ?, sha256 = ?, max_gop_us = ? WHERE segment_id = ?",
-                (
-                    durable.path,
-                    durable.start_us,
-                    durable.end_us,
-                    durable.size_bytes,
-                    durable.video_packet_count,
-                    durable.audio_packet_count,
-                    durable.sha256,
-                    durable.max_gop_us,
-                    segment_id,
-                ),
-            )
-            connection.execute(
-                "UPDATE gaps SET start_us = ? WHERE start_us >= ? AND start_us < ? AND (end_us IS NULL OR end_us >= ?)",
-                (durable.end_us, durable.start_us, durable.end_us, durable.end_us),
-            )
+            _finish(connection, segment_id, durable)
+
+    def finish_and_begin(self, segment_id: int, durable: DurableSegment, following: NewSegment) -> int:
+        """Both in one transaction, as at a cut inside a run; returns the new segment's id."""
+        with self._writing() as connection:
+            _finish(connection, segment_id, durable)
+            return _begin(connection, following)
 
     def forget_segment(self, segment_id: int) -> None:
         """Drop the row of a file that holds nothing."""
@@ -204,6 +196,13 @@ class SegmentIndex:
             connection.execute("DELETE FROM gaps WHERE end_us IS NULL AND start_us >= ?", (end_us,))
             connection.execute("UPDATE gaps SET end_us = ? WHERE end_us IS NULL", (end_us,))
 
+    def split_gap(self, at_us: int, reason: GapReason) -> None:
+        """The open gap goes on from `at_us` for another reason; one that would end before it starts never was."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM gaps WHERE end_us IS NULL AND start_us >= ?", (at_us,))
+            connection.execute("UPDATE gaps SET end_us = ? WHERE end_us IS NULL", (at_us,))
+            connection.execute("INSERT INTO gaps (start_us, reason) VALUES (?, ?)", (at_us, reason.value))
+
     def add_gap(self, gap: Gap) -> None:
         """Store a gap that is over."""
         with self._writing() as connection:
@@ -227,6 +226,36 @@ class SegmentIndex:
     def _reading(self) -> Iterator[sqlite3.Connection]:
         with _storage_errors(), self._db.reading() as connection:
             yield connection
+
+
+def _begin(connection: sqlite3.Connection, segment: NewSegment) -> int:
+    row = connection.execute(
+        "INSERT INTO segments (run_id, state, path, run_offset_us) VALUES (?, 'writing', ?, ?) RETURNING segment_id",
+        (segment.run_id, segment.path, segment.run_offset_us),
+    ).fetchone()
+    return int(row[0])
+
+
+def _finish(connection: sqlite3.Connection, segment_id: int, durable: DurableSegment) -> None:
+    connection.execute(
+        "UPDATE segments SET state = 'durable', path = ?, start_us = ?, end_us = ?, size_bytes = ?,"
+        " video_packet_count = ?, audio_packet_count = ?, sha256 = ?, max_gop_us = ? WHERE segment_id = ?",
+        (
+            durable.path,
+            durable.start_us,
+            durable.end_us,
+            durable.size_bytes,
+            durable.video_packet_count,
+            durable.audio_packet_count,
+            durable.sha256,
+            durable.max_gop_us,
+            segment_id,
+        ),
+    )
+    connection.execute(
+        "UPDATE gaps SET start_us = ? WHERE start_us >= ? AND start_us < ? AND (end_us IS NULL OR end_us >= ?)",
+        (durable.end_us, durable.start_us, durable.end_us, durable.end_us),
+    )
 
 
 @contextmanager

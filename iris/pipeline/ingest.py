@@ -27,13 +27,13 @@ from iris.base.errors import (
 )
 from iris.base.log import get_logger
 from iris.base.stop import StopToken
-from iris.base.timebase import US_PER_S
+from iris.base.timebase import US_PER_S, seconds_to_us
 from iris.domain.camera import CameraSpec, CameraState, CameraTuning
 from iris.domain.packet import EncodedPacket, MediaKind
 from iris.domain.segment import GapReason, RunStart
 from iris.outbox.camera_db import CameraDb
 from iris.outbox.segments import SegmentIndex
-from iris.pipeline.packet_buffer import EndRun, PacketBuffer
+from iris.pipeline.packet_buffer import Away, EndRun, PacketBuffer
 from iris.pipeline.recorder import Recorder, RecorderSpec
 from iris.pipeline.session import Session, SessionCounters
 from iris.ports import Clock, IdSource, PacketSource, PacketSourceOpener, PacketTap, SegmentListener
@@ -43,7 +43,7 @@ QUICK_RETRY_S = 1.0
 SLOW_RETRY_S = 2.0
 # The writer looks at its buffer so often: rarely enough to cost nothing, often enough to add little to what a
 # killed process loses.
-WRITER_PERIOD_S = 0.1
+WRITER_PERIOD_S = 0.2
 # A thread that waits inside the media library for a dead camera is left behind; the process is ending.
 JOIN_RECEIVER_S = 1.5
 JOIN_WRITER_S = 5.0
@@ -104,6 +104,9 @@ class Ingest:
         self._session: Session | None = None
         self._error: CameraError | None = None
         self._recovery_error: StorageError | None = None
+        self._stall_us = seconds_to_us(tuning.stall_timeout_s)
+        self._heard_us = 0  # monotonic time of the last packet, or of the connection
+        self._stalled = False
         self._connected_since_us: int | None = None
         self._last_packet_us: int | None = None
         self._rate = _Rate()
@@ -179,6 +182,7 @@ class Ingest:
 
     def _receive(self) -> None:
         lost_at_us = self._ports.clock.monotonic_us()
+        away: GapReason | None = None
         attempt = 0
         delay_s = 0.0
         while not self._stop.wait(delay_s):
@@ -189,6 +193,9 @@ class Ingest:
             now_us = self._ports.clock.monotonic_us()
             if self._counters.packets > packets_before:
                 lost_at_us, attempt = now_us, 0
+            if gap_reason(error) is not away:
+                away = gap_reason(error)
+                self._buffer.mark(Away(away, self._ports.clock.wall_us()))
             attempt += 1
             if attempt == 1 or type(error) is not type(self._error):
                 self._log.warning("camera lost", code=error.code, sentence=str(error))
@@ -203,6 +210,7 @@ class Ingest:
             source = self._ports.opener.open(self._url)
         except CameraError as error:
             return error
+        self._stalled, self._heard_us = False, self._ports.clock.monotonic_us()
         self._source = source
         session = Session(
             self._buffer, self._taps, self._ports.clock, self._ports.ids, self._counters, self._longest_gop_us
@@ -214,7 +222,9 @@ class Ingest:
                 if self._stop.stopped:
                     break
                 self._received(packet)
-                session.feed(packet, source.streams, self._ports.clock.monotonic_us())
+                session.feed(packet, source.streams, self._heard_us)
+            if self._stalled:
+                ended = CameraStalledError("the connection stands, but the camera sends no packet; it is tried again")
         except CameraError as error:
             ended = error
         except Exception as error:  # noqa: BLE001 - the boundary of this thread: recording must go on after a bug, too
@@ -226,9 +236,17 @@ class Ingest:
         session.end(GapReason.STOPPED if self._stop.stopped else gap_reason(ended), str(ended))
         return ended
 
+    def _watch(self) -> None:
+        """End a session in which no packet comes although its connection is alive; on the writer's thread."""
+        source, heard_us = self._source, self._heard_us
+        if source is not None and self._ports.clock.monotonic_us() - heard_us > self._stall_us:
+            self._stalled = True
+            source.close()
+
     def _received(self, packet: EncodedPacket) -> None:
         now_us = self._ports.clock.wall_us()
         self._last_packet_us = now_us
+        self._heard_us = self._ports.clock.monotonic_us()
         if packet.kind is not MediaKind.VIDEO:
             return
         if self._connected_since_us is None:
@@ -247,6 +265,7 @@ class Ingest:
             return
         while True:
             finishing = self._finish.wait(WRITER_PERIOD_S)
+            self._watch()
             if self._recorder.ready() or finishing:
                 self._recorder.handle_all(self._buffer.take_all())
             if finishing:

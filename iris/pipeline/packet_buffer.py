@@ -1,7 +1,7 @@
 """Holds packets between the thread that receives and the thread that writes.
 
 Bound: `max_bytes` of payload. Victim: the oldest whole GOP, never a part of one that stays; a `Hole` takes its place
-in the order, so that the writer ends its segment there. Marks (`BeginRun`, `EndRun`) are never dropped.
+in the order, so that the writer ends its segment there. Marks (`BeginRun`, `EndRun`, `Away`) are never dropped.
 """
 
 from __future__ import annotations
@@ -38,7 +38,15 @@ class Hole:
     """Packets were dropped here; the next one is a keyframe."""
 
 
-Item = BeginRun | EndRun | Hole | PlacedPacket
+@dataclass(frozen=True, slots=True)
+class Away:
+    """Nothing came so far; from `since_us` (wall time) on it is for this reason."""
+
+    reason: GapReason
+    since_us: int
+
+
+Item = BeginRun | EndRun | Hole | Away | PlacedPacket
 
 
 @dataclass(slots=True)
@@ -71,7 +79,7 @@ class PacketBuffer:
         """Payload held now."""
         return self._byte_count
 
-    def mark(self, item: BeginRun | EndRun) -> None:
+    def mark(self, item: BeginRun | EndRun | Away) -> None:
         """Append a mark."""
         with self._lock:
             self._groups.append(_Group(deque([item]), is_mark=True))

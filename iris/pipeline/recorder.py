@@ -22,13 +22,14 @@ from iris.base.ids import CameraId
 from iris.base.log import get_logger
 from iris.base.timebase import seconds_to_us
 from iris.domain.packet import CodecParams
-from iris.domain.segment import Gap, GapReason, Segment
+from iris.domain.segment import GapReason, Segment
 from iris.media.pruning import PruneCandidate, segments_to_prune
 from iris.media.segmenter import Segmenter
 from iris.media.timeline import PlacedPacket
-from iris.outbox.segments import DurableSegment, RunRow, SegmentIndex, WritingRow
+from iris.outbox.segments import DurableSegment, NewSegment, RunRow, SegmentIndex, WritingRow
 from iris.pipeline.adoption import PART_SUFFIX, adopt_unfinished, measured
-from iris.pipeline.packet_buffer import BeginRun, EndRun, Hole, Item
+from iris.pipeline.gap_book import GapBook
+from iris.pipeline.packet_buffer import Away, BeginRun, EndRun, Hole, Item
 from iris.ports import Clock, SegmentListener
 
 PRUNE_EVERY_US = 10_000_000
@@ -51,6 +52,24 @@ class _OpenSegment:
     segment_id: int
     final_path: str
     start_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Announced:
+    """A row `writing` whose file is to be made."""
+
+    segment_id: int
+    final_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class _PublishedFile:
+    """A published file whose row is to be written; `had_leftovers` is what was true before."""
+
+    segment_id: int
+    durable: DurableSegment
+    run: RunRow | None
+    had_leftovers: bool
 
 
 def params_hash(video: CodecParams, audio: CodecParams | None) -> str:
@@ -82,8 +101,7 @@ class Recorder:
         self._run: BeginRun | None = None
         self._run_stored = False
         self._open: _OpenSegment | None = None
-        self._gap: Gap | None = None  # time is missing since its start
-        self._gap_stored = False
+        self._gaps = GapBook(index, get_logger(camera_id=spec.camera_id))
         self._leftovers = False  # files of rows `writing` that could not be adopted yet
         self._retry_at_us = 0
         self._pruned_at_us = 0
@@ -103,12 +121,7 @@ class Recorder:
         self._adopt_leftovers()
         self._finish_deletions()
         self.covered_until_us = self._index.known_until_us()
-        gap = self._index.current_gap()
-        if gap is None and self.covered_until_us is not None:
-            # An orderly stop leaves an open gap of its own.
-            self._index.open_gap(self.covered_until_us, GapReason.PROCESS_DIED)
-            gap = Gap(self.covered_until_us, None, GapReason.PROCESS_DIED)
-        self._gap, self._gap_stored = gap, gap is not None
+        self._gaps.resume(self.covered_until_us)
 
     def ready(self) -> bool:
         """Whether items should be handed over now; false for a moment after the disk failed."""
@@ -142,6 +155,8 @@ class Recorder:
             case Hole():
                 self._finish_open(None)
                 self._missing_since_covered(self._failure_reason())
+            case Away():
+                self._gaps.away(item)
             case PlacedPacket():
                 self._write(item)
 
@@ -170,14 +185,15 @@ class Recorder:
     def _write(self, placed: PlacedPacket) -> None:
         packet = placed.packet
         if self._segmenter.begins_segment(packet):
-            self._finish_open(placed.wall_us)
-            self._open_segment(placed)
+            self._cut(placed)
         if self._open is None:
             return
         if self._open.file.write(packet):
             self._segmenter.add(packet)
 
-    def _open_segment(self, first: PlacedPacket) -> None:
+    def _cut(self, first: PlacedPacket) -> None:
+        """End the open segment, if any, and begin the next one; both rows change in one transaction."""
+        published = self._publish_open(first.wall_us)
         if self._run is None:
             return
         run = self._run.row
@@ -187,18 +203,27 @@ class Recorder:
             self._index.begin_run(run)
             self._run_stored = True
         final = self._free_name(first.wall_us)
-        part = final + PART_SUFFIX
-        segment_id = self._index.begin_segment(run.run_id, part, first.wall_us - run.started_us)
+        new = NewSegment(run.run_id, final + PART_SUFFIX, first.wall_us - run.started_us)
+        if published is None:
+            segment_id = self._index.begin_segment(new.run_id, new.path, new.run_offset_us)
+        else:
+            segment_id = self._index.finish_and_begin(published.segment_id, published.durable, new)
+        self._begin_file(_Announced(segment_id, final), first, self._templates)
+        if published is not None:
+            self._finished(published)
+        if self._leftovers:
+            self._adopt_leftovers()
+
+    def _begin_file(self, announced: _Announced, first: PlacedPacket, templates: MuxTemplates) -> None:
+        part = self._spec.data_dir / (announced.final_path + PART_SUFFIX)
         try:
-            file = SegmentFile(self._spec.data_dir / part, self._templates)
+            file = SegmentFile(part, templates)
         except StorageError:
             self._leftovers = True
             raise
-        self._open = _OpenSegment(file, segment_id, final, first.wall_us)
+        self._open = _OpenSegment(file, announced.segment_id, announced.final_path, first.wall_us)
         self._segmenter.begin(first.packet)
-        self._close_gap(first.wall_us)
-        if self._leftovers:
-            self._adopt_leftovers()
+        self._gaps.close(first.wall_us)
 
     def _free_name(self, start_us: int) -> str:
         folder = f"segments/{self._spec.camera_id}"
@@ -209,20 +234,24 @@ class Recorder:
             start_us += 1  # the wall clock was set back onto footage that is there
 
     def _finish_open(self, next_start_us: int | None) -> None:
-        """Publish the open segment; it ends where the next one starts, else with its last picture."""
+        """Publish the open segment, if any; it ends where the next one starts, else with its last picture."""
+        published = self._publish_open(next_start_us)
+        if published is not None:
+            self._index.finish_segment(published.segment_id, published.durable)
+            self._finished(published)
+
+    def _publish_open(self, next_start_us: int | None) -> _PublishedFile | None:
+        """Close and publish the open file; its row is still to be written."""
         segment, self._open = self._open, None
         sums = self._segmenter.sums()
         self._segmenter.end_run()
         if segment is None:
-            return
+            return None
         end_us = next_start_us if next_start_us is not None else segment.start_us + sums.media_us
         end_us = max(end_us, segment.start_us + 1)
         self.covered_until_us = segment.start_us  # until it is published
-        try:
-            segment.file.close()
-        except StorageError:
-            self._leftovers = True
-            raise
+        had_leftovers, self._leftovers = self._leftovers, True
+        segment.file.close()
         part, final = segment.file.path, self._spec.data_dir / segment.final_path
         size_bytes, sha256 = measured(part)
         try:
@@ -241,18 +270,20 @@ class Recorder:
             sha256,
             sums.max_gop_us,
         )
-        self._leftovers = True
-        self._index.finish_segment(segment.segment_id, durable)
-        self._leftovers = False
+        row = self._run.row if self._run is not None else None
+        return _PublishedFile(segment.segment_id, durable, row, had_leftovers)
+
+    def _finished(self, published: _PublishedFile) -> None:
+        """The row is written, too: P1."""
+        self._leftovers = published.had_leftovers
         self.failure = None
-        self._published(segment.segment_id, durable, self._run.row if self._run is not None else None)
+        self._published(published.segment_id, published.durable, published.run)
         self._prune()
 
     def _published(self, segment_id: int, durable: DurableSegment, run: RunRow | None) -> None:
         self.covered_until_us = max(self.covered_until_us or 0, durable.end_us)
         self.segment_count += 1
-        if self._gap is not None and durable.start_us <= self._gap.start_us < durable.end_us:
-            self._gap = Gap(durable.end_us, None, self._gap.reason)
+        self._gaps.covered(durable.start_us, durable.end_us)
         if run is None:
             return
         segment = Segment(
@@ -302,27 +333,8 @@ class Recorder:
         return GapReason.DISK_FULL if isinstance(self.failure, DiskFullError) else GapReason.STORAGE_ERROR
 
     def _missing_since_covered(self, reason: GapReason) -> None:
-        if self.covered_until_us is None or self._gap is not None:
-            return
-        self._gap, self._gap_stored = Gap(self.covered_until_us, None, reason), False
-        try:
-            self._index.open_gap(self.covered_until_us, reason)
-            self._gap_stored = True
-        except StorageError:
-            self._log.warning("gap kept in memory", start_us=self.covered_until_us, reason=reason.value)
-
-    def _close_gap(self, end_us: int) -> None:
-        gap, self._gap = self._gap, None
-        if gap is None:
-            return
-        try:
-            if self._gap_stored:
-                self._index.close_gap(end_us)
-            elif end_us > gap.start_us:
-                self._index.add_gap(Gap(gap.start_us, end_us, gap.reason))
-        except StorageError:
-            self._gap = gap
-            raise
+        if self.covered_until_us is not None:
+            self._gaps.missing_since(self.covered_until_us, reason)
 
     def _adopt_quietly(self) -> None:
         try:

@@ -119,10 +119,11 @@ def test_ingest_records_a_gap_with_the_reason_when_the_camera_was_away(tmp_path:
     )
     bench.play()
     assert [s.video_packet_count for s in bench.segments()] == [30, 10, 30, 10]
-    away, stopped = bench.gaps()
-    assert away.reason is GapReason.CAMERA_STALLED
-    assert away.start_us == bench.segments()[1].end_us
-    assert away.end_us == bench.segments()[2].start_us == pytest.approx(away.start_us + 10_000_000, abs=100)
+    stalled, offline, stopped = bench.gaps()
+    assert [stalled.reason, offline.reason] == [GapReason.CAMERA_STALLED, GapReason.CAMERA_OFFLINE]
+    assert stalled.start_us == bench.segments()[1].end_us
+    assert stalled.end_us == offline.start_us
+    assert offline.end_us == bench.segments()[2].start_us == pytest.approx(stalled.start_us + 10_000_000, abs=100)
     assert stopped.reason is GapReason.STOPPED
     assert bench.tap.ends[0] == (GapReason.CAMERA_STALLED, "the camera sends nothing")
     assert bench.ingest.status().counters["reconnects"] == 2
