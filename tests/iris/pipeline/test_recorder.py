@@ -15,7 +15,7 @@ from iris.media.timeline import ArrivedPacket, Timeline
 from iris.outbox.camera_db import CameraDb, camera_db_path
 from iris.outbox.reader import CameraDbReader
 from iris.outbox.segments import RunRow, SegmentIndex
-from iris.pipeline.packet_buffer import BeginRun, EndRun, Hole, Item
+from iris.pipeline.packet_buffer import Away, BeginRun, EndRun, Hole, Item
 from iris.pipeline.recorder import Recorder, RecorderSpec, params_hash
 from tests.assets import skip_or_fail
 from tests.builders.packets import decoded_count, encoded_stream
@@ -117,6 +117,24 @@ def test_recorder_closes_the_gap_at_the_first_picture_when_the_camera_is_back(be
     (gap,) = bench.gaps()
     assert abs(gap.start_us - end_us) < 10
     assert (gap.end_us, gap.reason) == (back_us, GapReason.CAMERA_AUTH)
+
+
+def test_recorder_splits_the_gap_when_the_camera_is_away_for_another_reason(bench: Bench) -> None:
+    bench.recorder.handle_all(bench.run(0, 40))
+    bench.recorder.close()
+    bench.again()
+    refused_us, back_us = START_US + 60_000_000, START_US + 90_000_000
+    bench.recorder.handle_all([Away(GapReason.CAMERA_AUTH, refused_us), *bench.run(0, 40, back_us)])
+    bench.recorder.handle_all([Away(GapReason.CAMERA_OFFLINE, back_us + 1)])  # recording: nothing is missing
+    stopped, refused = bench.gaps()
+    assert (stopped.reason, stopped.end_us) == (GapReason.STOPPED, refused_us)
+    assert refused == Gap(refused_us, back_us, GapReason.CAMERA_AUTH)
+
+
+def test_recorder_keeps_a_gap_of_the_disk_when_the_camera_is_away_as_well(bench: Bench) -> None:
+    bench.recorder.handle_all([*bench.run(0, 40), EndRun(GapReason.DISK_FULL)])
+    bench.recorder.handle_all([Away(GapReason.CAMERA_OFFLINE, START_US + 60_000_000)])
+    assert [(gap.reason, gap.end_us) for gap in bench.gaps()] == [(GapReason.DISK_FULL, None)]
 
 
 def test_recorder_leaves_no_gap_when_parameters_change_between_two_pictures(bench: Bench) -> None:
