@@ -159,7 +159,7 @@ class Settings(BaseSettings):
         le=0.9,
     )
     camera_stall_seconds: float = _setting(
-        8.0, "Silence of a connected camera before it counts as stalled.", f"{_SECONDS} from 2 to 120", ge=2, le=120
+        7.0, "Silence of a connected camera before it counts as stalled.", f"{_SECONDS} from 2 to 120", ge=2, le=120
     )
     worker_reconcile_seconds: float = _setting(
         20.0, "Seconds between comparisons of wanted and running cameras.", f"{_SECONDS} from 1 to 3600", ge=1, le=3600

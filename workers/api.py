@@ -7,6 +7,7 @@ import errno
 import signal
 import socket
 
+from iris.adapters.process import leave
 from iris.base.errors import ConfigError, StoreError, StoreMismatchError
 from iris.base.log import configure_logging, get_logger
 from iris.config import Settings, load_settings
@@ -31,7 +32,7 @@ def run_api() -> int:
     for warning in loaded.warnings:
         get_logger().warning("setting", reason=warning)
     asyncio.run(_run(settings))
-    return 0
+    leave(0)
 
 
 async def _run(settings: Settings) -> None:

@@ -17,7 +17,7 @@ from iris.adapters.id_source import Uuid7Source
 from iris.adapters.media_files import make_dir
 from iris.adapters.node_cameras import NodeCameras
 from iris.adapters.once_file import create_once
-from iris.adapters.process import hold_lock, prefer_as_oom_victim
+from iris.adapters.process import hold_lock, leave, prefer_as_oom_victim
 from iris.adapters.store_mark import check_one_file_system
 from iris.adapters.vault import open_vault
 from iris.base.backoff import backoff_delay_s
@@ -30,6 +30,8 @@ from workers.node_cameras import CameraKeeper
 from workers.supervisor import CameraSupervisor, SupervisorEvents
 
 HEARTBEAT_S = 5.0
+# What follows takes a core for a second and a half: cameras that are connecting come first.
+_CAMERAS_FIRST_S = 2.5
 # A node that was just killed may still be dying.
 _LOCK_PATIENCE_S = 5.0
 
@@ -42,8 +44,6 @@ def run_node() -> int:
         get_logger().warning("setting", reason=warning)
     prefer_as_oom_victim(-500)
     asyncio.run(_Node(loaded.settings).run())
-    from workers.worker import leave
-
     leave(0)
 
 
@@ -73,6 +73,7 @@ class _Node:
             NodeCameras(data_dir / "node" / "cameras.db"), self._supervisor, open_vault(data_dir).open
         )
         await self._keeper.start_last_known()
+        await self._supervisor.all_told(_CAMERAS_FIRST_S)
         try:
             await self._run_services(clock, node_id)
         finally:

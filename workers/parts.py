@@ -21,8 +21,9 @@ HEALTHY_S = 30.0
 class Part:
     """One child process. Owned by the event loop's main thread, to which its parent-death signal is tied."""
 
-    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str], *, nice: int = 0) -> None:
         self.name = name
+        self._nice = nice
         self._arguments = list(arguments)
         self._environment = {**os.environ, **environment, "IRIS_PARENT_PID": str(os.getpid())}
         self._process: asyncio.subprocess.Process | None = None
@@ -44,6 +45,9 @@ class Part:
             self._process = await asyncio.create_subprocess_exec(
                 *self._arguments, env=self._environment, start_new_session=True, stdin=asyncio.subprocess.DEVNULL
             )
+            if self._nice:
+                with contextlib.suppress(ProcessLookupError):
+                    os.setpriority(os.PRIO_PROCESS, self._process.pid, self._nice)
             code = await self._process.wait()
             if self._stop_asked.is_set():
                 return

@@ -58,6 +58,7 @@ class _Camera:
     restart_count: int = 0
     leaving: bool = False
     close_event: bool = False
+    told: asyncio.Event = field(default_factory=asyncio.Event)
     snapshots: dict[int, asyncio.Future[bytes]] = field(default_factory=dict)
 
 
@@ -112,6 +113,12 @@ class CameraSupervisor:
     async def stop(self) -> None:
         """Stop all camera processes in order; open events stay open for the next start."""
         await asyncio.gather(*(self._stop(camera_id, close_event=False) for camera_id in list(self._cameras)))
+
+    async def all_told(self, patience_s: float) -> None:
+        """Wait until every wanted camera has given its first sign of life, for `patience_s` at most."""
+        told = asyncio.gather(*(camera.told.wait() for camera in self._cameras.values()))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(told, patience_s)
 
     def is_running(self, camera_id: CameraId) -> bool:
         """Whether this node means to run the camera (its process may be between two starts)."""
@@ -266,6 +273,8 @@ class CameraSupervisor:
         match message["type"]:
             case "status":
                 camera.status = status_from_json(camera_id, message)
+                if camera.status.state is not CameraState.CONNECTING:
+                    camera.told.set()
             case "outbox":
                 self._events.outbox_changed(camera_id)
             case "forgot":

@@ -15,7 +15,7 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -39,8 +39,20 @@ _NO_CONFIG: Final = ("--disable-config-env", "--disable-config-file")
 class TemporalServer:
     """Starts, watches, restarts and stops the server; `address` is fixed from the first start on."""
 
-    def __init__(self, binary: Path, data_dir: Path, clock: Clock, *, port: int, ui_port: int) -> None:
-        self._binary = binary
+    def __init__(
+        self, find_binary: Callable[[], Path], data_dir: Path, clock: Clock, *, port: int, ui_port: int
+    ) -> None:
+        """Nothing is started yet.
+
+        Args:
+            find_binary: Finds the program, or gets or builds it (minutes); called on a thread at the first start.
+            data_dir: DATA_DIR.
+            clock: For names of files that are moved aside.
+            port: Wanted port of the frontend.
+            ui_port: Wanted port of the web interface.
+        """
+        self._find_binary = find_binary
+        self._binary = Path()
         self._folder = data_dir / "temporal"
         self._clock = clock
         self._wanted = (port, ui_port)
@@ -78,6 +90,7 @@ class TemporalServer:
             UnavailableError: It ended or did not answer in time; its log says why.
             ConfigError: No port is free.
         """
+        self._binary = await asyncio.to_thread(self._find_binary)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # The child inherits the lock, so that no second server opens the file while the first still dies.
         lock = await asyncio.to_thread(hold_lock, self._folder / "lock", patience_s=10.0)

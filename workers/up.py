@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -30,6 +31,8 @@ from workers.temporal_server import TemporalServer
 PART_PATIENCE_S = 12.0
 TEMPORAL_PATIENCE_S = 5.0
 _HEALTHY_EVERY_S = 0.2
+# Scheduling priority of what recording does not need: about a third of the processor time of what it does.
+BEHIND_RECORDING = 5
 
 
 def run_up() -> int:
@@ -61,16 +64,16 @@ class _Up:
         for sig in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(sig, self._stop.set)
         new_key = self._make_key()
-        await asyncio.to_thread(self._pair)
-        server = await asyncio.to_thread(self._temporal_server)
+        server = self._temporal_server()
         parts = self._parts(server)
+        # The node first: it records with nothing but the disk, while the rest takes seconds, on a first start minutes.
         tasks = [asyncio.create_task(part.keep_running(), name=part.name) for part in parts]
+        tasks.append(asyncio.create_task(asyncio.to_thread(self._pair), name="pair"))
         if server is not None:
             tasks.append(asyncio.create_task(server.keep_running(), name="temporal"))
         welcome = asyncio.create_task(self._welcome(server, new_key), name="welcome")
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
-        await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
-        broken = [task for task in tasks if task.done()]
+        broken = await self._until_stopped([*tasks, stopped], stopped)
         welcome.cancel()
         self._log.info("stopping")
         await asyncio.gather(*(part.stop(PART_PATIENCE_S) for part in parts))
@@ -79,11 +82,20 @@ class _Up:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for task in broken:  # a part never ends by itself: this is a mistake of ours, or a setting that cannot work
-            if not task.cancelled() and (error := task.exception()) is not None:
-                raise error
+        if broken is not None:
+            raise broken
         self._log.info("stopped")
         return 0
+
+    async def _until_stopped(self, tasks: list[asyncio.Task[Any]], stopped: asyncio.Task[Any]) -> BaseException | None:
+        """Wait for a stop; the error where a task failed with what no restart mends."""
+        running = set(tasks)
+        while stopped in running:
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                if (error := task.exception()) is not None:
+                    return error
+        return None
 
     def _make_key(self) -> bool:
         if self._settings.api_key is not None or self._settings.sso_proxy_secret is not None:
@@ -111,9 +123,9 @@ class _Up:
     def _temporal_server(self) -> TemporalServer | None:
         if self._settings.temporal_address is not None:
             return None
-        binary = ensure_temporal(os.environ, lambda line: self._log.info("temporal", line=line))
         server = TemporalServer(
-            binary, self._settings.data_path, SystemClock(),
+            lambda: ensure_temporal(os.environ, lambda line: self._log.info("temporal", line=line)),
+            self._settings.data_path, SystemClock(),
             port=self._settings.temporal_port, ui_port=self._settings.temporal_ui_port,
         )  # fmt: skip
         server.choose_ports()
@@ -125,7 +137,11 @@ class _Up:
             environment["TEMPORAL_ADDRESS"] = server.address
             environment["TEMPORAL_UI_PORT"] = server.ui_address.rpartition(":")[2]
         command = [sys.executable, "-m", "workers.cli"]
-        return [Part(name, [*command, name], environment) for name in ("node", "worker", "api")]
+        # Recording comes first also where the processor is short, above all while everything starts.
+        return [
+            Part("node", [*command, "node"], environment),
+            *(Part(name, [*command, name], environment, nice=BEHIND_RECORDING) for name in ("worker", "api")),
+        ]
 
     async def _welcome(self, server: TemporalServer | None, new_key: bool) -> None:  # noqa: FBT001 - private, one caller
         """Say where it is once the api answers."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import random
 import signal
-import sys
-from typing import Final, NoReturn
+from typing import Final
 
+from iris.adapters.process import leave
 from iris.base.backoff import backoff_delay_s
 from iris.base.errors import StoreError
 from iris.base.log import configure_logging, get_logger
@@ -30,17 +29,6 @@ def run_worker() -> int:
         get_logger().warning("setting", reason=warning)
     asyncio.run(_run(loaded.settings))
     leave(0)
-
-
-def leave(code: int) -> NoReturn:
-    """End this process at once, past the interpreter's own end.
-
-    The Temporal client was seen to crash there (SIGSEGV in 4 of 26 runs), and a thread of an activity that hears
-    nothing would be waited for. Everything that must last has been written and synced before.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
 
 
 async def _run(settings: Settings) -> None:

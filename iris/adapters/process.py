@@ -10,8 +10,10 @@ import fcntl
 import os
 import resource
 import signal
+import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from iris.base.errors import ConflictError
 
@@ -70,3 +72,14 @@ def hold_lock(path: Path, *, patience_s: float) -> int:
             time.sleep(0.05)
         else:
             return descriptor
+
+
+def leave(code: int) -> NoReturn:
+    """End this process at once, past the interpreter's own end.
+
+    The Temporal client was seen to crash there (SIGSEGV in 4 of 26 runs), and a thread of an activity that hears
+    nothing would be waited for. Everything that must last has been written and synced before.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -24,6 +24,13 @@ def _redact_fields(_logger: Any, _method: str, fields: MutableMapping[str, Any])
     return fields
 
 
+class _RedactingFormatter(logging.Formatter):
+    """For the lines of libraries, tracebacks included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
 def configure_logging(process: str, *, level: str = "info", json: bool = False) -> None:
     """Set up logging of this process, once, at its start.
 
@@ -33,7 +40,9 @@ def configure_logging(process: str, *, level: str = "info", json: bool = False) 
         json: One JSON object per line instead of text for people.
     """
     number = logging.getLevelNamesMapping()[level.upper()]
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_RedactingFormatter("%(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

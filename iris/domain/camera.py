@@ -60,6 +60,6 @@ class CameraTuning:
     active_grace_seconds: float = 5.0
     pin_budget_seconds: float = 86_400.0
     pin_budget_share: float = 0.2
-    stall_timeout_s: float = 8.0
+    stall_timeout_s: float = 7.0
     detector_model_path: str | None = None
     detector_device: str = "cuda"
