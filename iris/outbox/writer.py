@@ -139,14 +139,6 @@ class EventOutbox:
                     "INSERT INTO gaps (start_us, end_us, reason) VALUES (?, ?, ?)", (start_us, end_us, reason)
                 )
 
-    def dropped_until_us(self) -> int | None:
-        """End of the newest footage that went beyond the pin budget."""
-        with self._reading() as connection:
-            row = connection.execute(
-                "SELECT max(end_us) FROM gaps WHERE reason = ?", (GapReason.PIN_BUDGET.value,)
-            ).fetchone()
-        return None if row is None or row[0] is None else int(row[0])
-
     def _end(self, connection: sqlite3.Connection, closed: EventMessage, continued_by: OpenEvent | None) -> None:
         connection.execute("DELETE FROM open_event")
         connection.execute(

@@ -165,21 +165,27 @@ class Drain:
 
     def run(self, stop: StopToken) -> None:
         """The drain thread: until `stop`, then once more for what still waits."""
-        log = get_logger(camera_id=self._spec.camera_id)
         while not stop.stopped:
-            try:
-                self.step()
-            except StorageError as error:
-                log.error("drain_failed", error=error)
+            if not self._step_guarded():
                 stop.wait(_RETRY_S)
                 continue
             with self._wake:
                 if not (self._waiting.changes or self._waiting.pins):
                     self._wake.wait(_WAIT_S)
+        self._step_guarded()
+
+    def _step_guarded(self) -> bool:
+        """The boundary of the thread: whatever fails is said and done again, events are never left lying."""
+        log = get_logger(camera_id=self._spec.camera_id)
         try:
             self.step()
         except StorageError as error:
-            log.error("drain_failed_at_stop", error=error)
+            log.error("drain_failed", error=error)
+        except Exception:
+            log.exception("drain_failed_unexpectedly")
+        else:
+            return True
+        return False
 
     def step(self) -> None:
         """Do all that waits; what fails is done again by the next call.

@@ -60,7 +60,7 @@ class PinKeeper:
         self._spans: dict[str, _Span] = {}  # what is pinned, by base name of the segment
         self._pinned: dict[str, set[str]] = {}  # the same by event
         self._lost: set[str] = set()  # gone before they could be pinned: said once
-        self._dropped_until_us = outbox.dropped_until_us()
+        self._dropped_until_us: int | None = None
         self._measured_us: int | None = None
         for event_id in outbox.event_ids():
             self._pinned[event_id] = set(files.pinned_names(event_id))

@@ -19,7 +19,7 @@ from iris.adapters.pins import pinned_events, release_pins
 from iris.base.errors import StorageError
 from iris.base.stop import StopToken
 from iris.domain.camera import CameraTuning, DetectorBackend
-from iris.domain.segment import GapReason
+from iris.domain.segment import GapReason, Segment
 from iris.domain.track import Track, TrackState
 from iris.outbox.writer import EventOutbox
 from tests.builders.drain_camera import SPEC, T0, DrainCamera, S
@@ -211,6 +211,29 @@ def test_restarted_camera_pins_what_was_recorded_meanwhile(camera: DrainCamera) 
     camera.drain.step()
 
     assert camera.pinned_s(EVENT) == [8, 10, 12, 14]
+
+
+def test_pin_that_failed_is_made_by_the_next_step(tmp_path: Path) -> None:
+    class FailsOnce(PendingFiles):
+        failing = False
+
+        def pin(self, event_id: str, segment: Segment) -> bool:
+            if self.failing:
+                self.failing = False
+                raise StorageError("not now")
+            return super().pin(event_id, segment)
+
+    files = FailsOnce(tmp_path)
+    camera = DrainCamera(tmp_path, wrap_files=lambda _: files)
+    camera.play(10)
+    camera.play(13.8, person=True)
+    files.failing = True
+    with pytest.raises(StorageError):
+        camera.play(14, person=True)
+
+    camera.drain.step()
+
+    assert camera.pinned_s(EVENT) == [8, 10, 12]
 
 
 def test_forgotten_event_leaves_no_row_and_no_file(camera: DrainCamera) -> None:
@@ -426,6 +449,8 @@ def test_killed_at_any_step_state_is_whole_and_the_next_start_finishes(tmp_path:
         _assert_whole(camera)
         assert camera.drain.open_event is None
         assert EventOutbox(camera.db, camera.clock).closed_windows() == []
+        continued = {message.continues for message in camera.messages}
+        assert all(m.event_id in continued for m in camera.messages if m.end_reason == "max_length")
         covered = [(m.window_start_us, m.window_end_us or 0) for m in camera.messages if m.kind == "closed"]
         for second in range(6, 15):
             assert any(start <= T0 + second * S <= end for start, end in covered), (at, second)
@@ -465,3 +490,30 @@ def test_segment_gone_before_its_pin_is_said_once_and_stops_nothing(camera: Drai
     camera.play(16, person=True)
 
     assert camera.pinned_s(EVENT) == [8, 10, 12, 14]
+
+
+def test_drain_thread_goes_on_when_something_unforeseen_fails(tmp_path: Path) -> None:
+    class FailsOnce(PendingFiles):
+        failed = threading.Event()
+
+        def pin(self, event_id: str, segment: Segment) -> bool:
+            if not self.failed.is_set():
+                self.failed.set()
+                raise ValueError("a bug")
+            return super().pin(event_id, segment)
+
+    files = FailsOnce(tmp_path)
+    camera = DrainCamera(tmp_path, wrap_files=lambda _: files)
+    opened, stop = threading.Event(), StopToken()
+    camera.drain._parts = replace(camera.drain._parts, notify=opened.set)
+    camera.play(10)
+    camera.play(11, person=True, step=False)
+    thread = threading.Thread(target=camera.drain.run, args=(stop,))
+    thread.start()
+    try:
+        assert opened.wait(10)
+    finally:
+        stop.stop()
+        thread.join(10)
+    assert files.failed.is_set()
+    assert camera.pinned_s(EVENT) == [8]

@@ -35,6 +35,7 @@ class Film:
 
     machine: PresenceMachine
     latency_us: int = 0
+    confirm_us: int = 200_000
 
     def play(self, presences: list[tuple[float, float]], until_s: float, from_s: float = 0.0) -> list[PresenceChange]:
         changes: list[PresenceChange] = []
@@ -42,8 +43,8 @@ class Film:
             at_us = number * S // 5
             steady_us = at_us + self.latency_us
             now = next((p for p in presences if round(p[0] * S) <= at_us <= round(p[1] * S)), None)
-            # Confirmation: the first look of a presence is not a sighting yet.
-            confirmed = now is not None and at_us - round(now[0] * S) >= 200_000
+            # The first looks of a presence are no sighting: its track is not confirmed yet.
+            confirmed = now is not None and at_us - round(now[0] * S) >= self.confirm_us
             sighting = Sighting(T0 + round(now[0] * S), T0 + at_us, ("person",)) if now and confirmed else None
             changes += self.machine.frame(sighting, T0 + at_us, steady_us)
             changes += self.machine.tick(steady_us)
@@ -78,10 +79,11 @@ def test_event_has_the_times_of_its_presence_and_pre_and_post_roll() -> None:
     ],
 )
 @pytest.mark.parametrize("latency_us", [0, S])  # frames may come late
+@pytest.mark.parametrize("confirm_us", [200_000, 1_200_000])  # an idle scene is looked at seldom
 def test_presences_are_one_event_when_no_more_than_the_hold_time_apart(
-    gap_s: float, expected: list[tuple[float, float, float, float, str]], latency_us: int
+    gap_s: float, expected: list[tuple[float, float, float, float, str]], latency_us: int, confirm_us: int
 ) -> None:
-    film = Film(machine(), latency_us)
+    film = Film(machine(), latency_us, confirm_us)
 
     assert times(film.play([(10, 20), (20 + gap_s, 30)], 45)) == expected
 

@@ -73,6 +73,20 @@ def test_track_goes_on_when_nothing_is_detected_for_a_second() -> None:
     assert confirmed(back) == [1]
 
 
+def test_track_goes_on_when_somebody_slowed_down_while_hidden() -> None:
+    tracker = Tracker()
+    for number in range(10):
+        tracker.update(seen(at_x(100 + 20 * number)), T0 + number * 200_000)
+    for number in range(10, 15):
+        tracker.update(seen(), T0 + number * 200_000)
+
+    # 70 px before where it was going: a whole width, so that the boxes do not touch.
+    back = tracker.update(seen(at_x(330)), T0 + 15 * 200_000)
+
+    assert confirmed(back) == [1]
+    assert len(back) == 1
+
+
 def test_track_is_followed_when_it_left_its_own_box_between_two_idle_looks() -> None:
     tracker = Tracker()
 
