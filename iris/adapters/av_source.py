@@ -91,7 +91,10 @@ class AvPacketSourceOpener:
             silent = self._clock.monotonic_us() - began_us >= seconds_to_us(self._stall_timeout_s) - _TIMER_SLACK_US
             if silent:  # libavformat calls a time-out invalid data at times
                 raise CameraUnreachableError(_NO_ANSWER) from None
-            raise camera_error(error, opening=True) from None  # its text holds the password
+            ours = camera_error(error, opening=True)
+            if isinstance(ours, CameraAuthError) and not parsed.has_credentials:
+                ours = CameraAuthError("the camera asks for a user name and a password; add them to the address")
+            raise ours from None  # its text holds the password
         connections = _sockets_to(parsed.port) - before
         try:
             return AvPacketSource(container, connections, self._clock, self._stall_timeout_s)
@@ -265,15 +268,50 @@ def _choose_video(container: InputContainer) -> Any:
     raise CameraStreamError(f"the camera sends {name}; set it to H.264 or H.265")
 
 
+_REFUSED = "the camera refused the user name or password; check them in the address"
 _NO_ANSWER = "the camera does not answer; check host, port and network"
-_UNREACHABLE = (
-    (av.ConnectionRefusedError, "the camera refused the connection; check host and port, and that RTSP is switched on"),
-    (av.TimeoutError, _NO_ANSWER),
-    (av.ExitError, _NO_ANSWER),
-    (av.ConnectionResetError, "the camera broke the connection; it is tried again"),
-    (av.ConnectionAbortedError, "the camera broke the connection; it is tried again"),
-    (av.BrokenPipeError, "the camera broke the connection; it is tried again"),
-    (av.EOFError, "the camera ended the connection; it is tried again"),
+_BROKE = "the camera broke the connection; it is tried again"
+# The first that fits counts. PyAV makes an answer 4xx no kind of its HTTPError.
+_ERRORS: tuple[tuple[type[Exception], type[CameraError], str], ...] = (
+    (av.HTTPUnauthorizedError, CameraAuthError, _REFUSED),
+    (av.HTTPForbiddenError, CameraAuthError, _REFUSED),
+    (
+        av.HTTPNotFoundError,
+        CameraStreamError,
+        "the camera knows no such stream (404); check the path of the address",
+    ),
+    (
+        av.HTTPClientError,
+        CameraStreamError,
+        "the camera refused the request; it may have too many viewers, or the path is wrong",
+    ),
+    (
+        av.HTTPServerError,
+        CameraUnreachableError,
+        "the camera reports a fault of its own (5xx); it may be starting, it is tried again",
+    ),
+    (
+        av.ConnectionRefusedError,
+        CameraUnreachableError,
+        "the camera refused the connection; check host and port, and that RTSP is switched on",
+    ),
+    (av.TimeoutError, CameraUnreachableError, _NO_ANSWER),
+    (av.ExitError, CameraUnreachableError, _NO_ANSWER),
+    (av.ConnectionResetError, CameraUnreachableError, _BROKE),
+    (av.ConnectionAbortedError, CameraUnreachableError, _BROKE),
+    (av.BrokenPipeError, CameraUnreachableError, _BROKE),
+    (av.EOFError, CameraUnreachableError, "the camera ended the connection; it is tried again"),
+    # Name resolution fails with EIO, a missing route with EHOSTUNREACH or ENETUNREACH.
+    (
+        OSError,
+        CameraUnreachableError,
+        "the camera cannot be reached; check its host name or address and the network",
+    ),
+    (
+        av.InvalidDataError,
+        CameraStreamError,
+        "what answers there is no RTSP stream that can be read; check the address",
+    ),
 )
 
 
@@ -284,22 +322,11 @@ def camera_error(error: Exception, *, opening: bool) -> CameraError:
         error: What PyAV raised.
         opening: Whether it was raised while connecting.
     """
-    if isinstance(error, av.HTTPUnauthorizedError | av.HTTPForbiddenError):
-        return CameraAuthError("the camera refused the user name or password")
-    if isinstance(error, av.HTTPNotFoundError):
-        return CameraStreamError("the camera knows no such stream (404); check the path of the address")
-    if isinstance(error, av.HTTPError):
-        return CameraStreamError("the camera refused the request; check the path of the address")
     if isinstance(error, av.ExitError | av.TimeoutError) and not opening:
         return CameraStalledError(_STALLED)
-    for kind, sentence in _UNREACHABLE:
+    for kind, ours, sentence in _ERRORS:
         if isinstance(error, kind):
-            return CameraUnreachableError(sentence)
-    if isinstance(error, OSError):
-        # Name resolution fails with EIO, a missing route with EHOSTUNREACH or ENETUNREACH.
-        return CameraUnreachableError("the camera cannot be reached; check its host name or address and the network")
-    if isinstance(error, av.InvalidDataError):
-        return CameraStreamError("what answers there is no RTSP stream that can be read; check the address")
+            return ours(sentence)
     return CameraStreamError("the camera's stream cannot be read; check the address and the camera's settings")
 
 

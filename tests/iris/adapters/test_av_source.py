@@ -113,6 +113,29 @@ def test_source_says_stream_when_the_path_is_unknown(opener: AvPacketSourceOpene
     assert_nothing_secret(raised.value)
 
 
+def test_source_says_what_to_do_when_the_address_has_no_password(opener: AvPacketSourceOpener) -> None:
+    with CameraSim(SCENE) as camera, pytest.raises(CameraAuthError, match="add them to the address"):
+        opener.open(camera.bare_url)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "says"),
+    [
+        (403, CameraAuthError, "user name or password"),
+        (453, CameraStreamError, "too many viewers"),
+        (500, CameraUnreachableError, "a fault of its own"),
+        (503, CameraUnreachableError, "a fault of its own"),
+    ],
+)
+def test_source_says_what_the_camera_answers_when_it_refuses(
+    opener: AvPacketSourceOpener, status: int, kind: type[CameraError], says: str
+) -> None:
+    with CameraSim(SCENE) as camera:
+        camera.faults.answer_status = status
+        with pytest.raises(kind, match=says):
+            opener.open(camera.url)
+
+
 def test_source_says_unreachable_when_nobody_listens(opener: AvPacketSourceOpener) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
