@@ -24,6 +24,7 @@ from iris.base.errors import CorruptMediaError, StorageError
 from iris.base.timebase import US_PER_S, format_rfc3339, media_to_us
 from iris.domain.segment import GapReason, Segment
 from iris.media.clip_plan import Span, wanted_packets
+from iris.media.timeline import SLEW_PER_S
 from iris.ports import ProgressSink
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ _NO_ANALYSIS = {"codec_whitelist": "none", "analyzeduration": "1", "fpsprobesize
 _INDEX_BYTES = 8_192
 _INDEX_BYTES_PER_PACKET = 48
 _LONG_AGO_S = Fraction(-1_000_000)
+# Wall time of a run is slewed by this much of it at most, and rounded to microseconds and ticks.
+SLEW_MOST = Fraction(SLEW_PER_S, US_PER_S)
+_ROUNDING_S = Fraction(1, 2000)
 
 
 class UnusableSegmentError(CorruptMediaError):
@@ -195,6 +199,8 @@ class _ClipWriter:
         self._chain: SourceChain | None = None
         self._zero_s = Fraction(0)  # clip time at which the first segment of the chain (uncut) begins
         self._end_s = Fraction(0)  # clip time at which the pictures so far end
+        self._at_s = Fraction(0)  # clip time at which the newest segment (uncut) begins
+        self._media_s = Fraction(0)  # how long it is by its own time stamps
         self._start_us = self._end_us = 0
         self._keyframe_count = 0
         self._codec = ""
@@ -257,13 +263,16 @@ class _ClipWriter:
             if not self.pieces:
                 self._start_us = segment.start_us + media_to_us(first - zero, base)
                 self._output.metadata["creation_time"] = format_rfc3339(self._start_us)
-        at_s = self._zero_s + Fraction(segment.start_us - self._chain.sources[0].segment.start_us, US_PER_S)
-        shift = round(at_s / base) - zero
+            self._at_s = self._zero_s
+        else:
+            self._at_s += self._step_s(segment)
+        shift = round(self._at_s / base) - zero
         # At a border the next run may reorder deeper, or rounding may put two packets on one tick: all of it moves on.
         late = math.floor(self._video.last_dts_s / base) + 1 - (_dts(kept[0]) + shift)
         if late > 0:
             shift += late
-            self._zero_s += late * base
+            self._at_s += late * base
+        self._media_s = (end - zero) * base
         self._video.write(self._output, kept, shift)
         self._end_s = max(self._end_s, (end + shift) * base)
         self._end_us = segment.start_us + media_to_us(end - zero, base)
@@ -272,6 +281,17 @@ class _ClipWriter:
         if self._audio is not None and audio:
             span = (first * base if starts_chain else None, end * base if ends_chain else None)
             self._write_sound(audio, span, shift * base)
+
+    def _step_s(self, segment: Segment) -> Fraction:
+        """From the beginning of the segment before to that of this one, in clip time.
+
+        Wall time is slewed after the camera's clock, so within a run the camera's own time stamps are the smoother
+        measure: nobody sees a millisecond too little every two seconds, but a player that counts pictures stumbles.
+        """
+        before, _ = self.pieces[-1]
+        wall_s = Fraction(segment.start_us - before.start_us, US_PER_S)
+        smooth = segment.run_id == before.run_id and abs(wall_s - self._media_s) <= wall_s * SLEW_MOST + _ROUNDING_S
+        return self._media_s if smooth else wall_s
 
     def _kept(
         self, segment: Segment, video: list[Packet[Any]], *, starts_chain: bool, ends_chain: bool

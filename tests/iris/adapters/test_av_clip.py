@@ -160,6 +160,19 @@ def test_mux_moves_on_when_wall_time_of_a_segment_was_set_back(
     assert len(set(shown)) == 90
 
 
+def test_mux_keeps_the_distances_of_pictures_when_wall_time_was_slewed(
+    camera: RecordedCamera, sound_film: Path, tmp_path: Path
+) -> None:
+    segments = camera.record(sound_film, T)
+    # 500 ppm: each segment of 2 s begins 1 ms earlier than its media time says.
+    slewed = [replace(s, start_us=s.start_us - number * 1000) for number, s in enumerate(segments)]
+    clip = tmp_path / "clip.mp4"
+    mux_clip([chain(camera, slewed, T, T + 12 * S)], clip, quiet)
+    shown = sorted(packet.shown_us for packet in read_packets(clip) if packet.kind == "video")
+    steps = {later - earlier for earlier, later in pairwise(shown)}
+    assert max(steps) - min(steps) <= 12, "pictures are a fifteenth of a second apart, to a tick"
+
+
 def test_clip_carries_its_time_and_nothing_of_the_camera(
     camera: RecordedCamera, any_film: Path, tmp_path: Path
 ) -> None:
