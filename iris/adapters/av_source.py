@@ -62,7 +62,7 @@ class AvPacketSourceOpener:
         self._stall_timeout_s = stall_timeout_s
 
     def open(self, url: str) -> AvPacketSource:
-        """Connect and read the stream description; each step waits for the stall time-out at most.
+        """Connect and read the stream description; takes the stall time-out at most, also where the camera drips.
 
         Raises:
             CameraError: With a redacted sentence for people.
@@ -72,8 +72,9 @@ class AvPacketSourceOpener:
             "rtsp_transport": "tcp",
             "protocol_whitelist": "rtsp,rtsps,rtp,tcp,tls",
             "allowed_media_types": "video+audio",
-            # Of the socket, for each step. PyAV's own time-outs call back into Python before every read: 10 % of the
-            # cost of receiving (measured). Whoever reads packets minds the time between them (`Ingest` does).
+            # Of the socket, for each step. PyAV's own time-out holds for the whole opening only: of reads it would
+            # call back into Python before each, 10 % of the cost of receiving (measured). Whoever reads packets minds
+            # the time between them (`Ingest` does).
             "timeout": str(seconds_to_us(self._stall_timeout_s)),
             "analyzeduration": str(_PROBE_US),
             "probesize": str(_PROBE_BYTES),
@@ -86,6 +87,7 @@ class AvPacketSourceOpener:
                 format="rtsp",
                 options=options,
                 stream_options=_NO_DECODING,
+                timeout=(self._stall_timeout_s, None),
             )
         except (av.FFmpegError, OSError, ValueError) as error:
             silent = self._clock.monotonic_us() - began_us >= seconds_to_us(self._stall_timeout_s) - _TIMER_SLACK_US

@@ -224,7 +224,7 @@ class Ingest:
                 self._received(packet)
                 session.feed(packet, source.streams, self._heard_us)
             if self._stalled:
-                ended = CameraStalledError("the connection stands, but the camera sends no packet; it is tried again")
+                ended = CameraStalledError("the connection stands, but the camera sends nothing; it is tried again")
         except CameraError as error:
             ended = error
         except Exception as error:  # noqa: BLE001 - the boundary of this thread: recording must go on after a bug, too

@@ -18,6 +18,7 @@ from iris.base.errors import (
     CameraUnreachableError,
 )
 from iris.domain.packet import EncodedPacket, MediaKind
+from tests.abuse.hostile import SlowLine
 from tests.builders.packets import AAC_48K_STEREO
 from workers.camera_sim.nal import read_mark
 from workers.camera_sim.scene import SceneSpec
@@ -111,6 +112,20 @@ def test_source_says_stream_when_the_path_is_unknown(opener: AvPacketSourceOpene
         opener.open(camera.url + "CANARYPASS")
     assert "404" in str(raised.value)
     assert_nothing_secret(raised.value)
+
+
+def test_source_says_unreachable_when_the_answer_only_drips(opener: AvPacketSourceOpener) -> None:
+    with CameraSim(SCENE) as camera, SlowLine(camera.port) as line:
+        line.bytes_per_s = 20
+        with pytest.raises(CameraUnreachableError, match="does not answer"):
+            opener.open(camera.url.replace(f":{camera.port}/", f":{line.port}/"))
+
+
+def test_source_says_unreachable_when_it_is_redirected_for_ever(opener: AvPacketSourceOpener) -> None:
+    with CameraSim(SCENE, SimOptions(auth="none")) as camera:
+        camera.faults.redirect_to = camera.bare_url
+        with pytest.raises(CameraUnreachableError, match="does not answer"):
+            opener.open(camera.url)
 
 
 def test_source_says_what_to_do_when_the_address_has_no_password(opener: AvPacketSourceOpener) -> None:
