@@ -122,6 +122,9 @@ def _uv() -> str | None:
 
 
 def _pip(arguments: list[str]) -> bool:
+    # An environment that uv made has no pip of its own.
+    if subprocess.run([str(_python(VENV)), "-c", "import pip"], check=False, capture_output=True).returncode != 0:
+        subprocess.run([str(_python(VENV)), "-m", "ensurepip"], check=False, stdout=subprocess.DEVNULL)
     command = [str(_python(VENV)), "-m", "pip", "install", "--disable-pip-version-check", *arguments]
     return subprocess.run(command, check=False).returncode == 0
 
