@@ -1,6 +1,6 @@
 """Writes and reads back segment files: fragmented MP4 by PyAV, packets copied as they are.
 
-A fragment goes to the operating system every 0.5 s, so that a killed process loses no more. Inside a file the first
+A fragment goes to the operating system every 0.4 s, so that a killed process loses little more. Inside a file the first
 picture's DTS is 0, or `AUDIO_LEAD_US` where there is sound, as sound that belongs to the pictures before the cut may
 still come; there is no edit list, so stamps mean the same to every reader: the first video packet is shown at the
 segment's `start_us`, all else relative to it.
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
     from av.stream import Stream
 
-FRAGMENT_US = 500_000
+# Half a second is promised; the frame that libavformat holds back and the writer's period come on top of a fragment.
+FRAGMENT_US = 400_000
 AUDIO_LEAD_US = 500_000
 # Sound that stays away may hold pictures back in the muxer for so long and no longer.
 _MOST_INTERLEAVE_US = 200_000

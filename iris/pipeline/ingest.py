@@ -43,7 +43,7 @@ QUICK_RETRY_S = 1.0
 SLOW_RETRY_S = 2.0
 # The writer looks at its buffer so often: rarely enough to cost nothing, often enough to add little to what a
 # killed process loses.
-WRITER_PERIOD_S = 0.2
+WRITER_PERIOD_S = 0.1
 # A thread that waits inside the media library for a dead camera is left behind; the process is ending.
 JOIN_RECEIVER_S = 1.5
 JOIN_WRITER_S = 5.0
