@@ -115,8 +115,9 @@ def _uv() -> str | None:
         if there and Path(there).exists():
             return str(there)
     pinned = str(ROOT / "requirements" / "bootstrap.txt")
-    if _pip(["-q", "--no-deps", "--require-hashes", "-r", pinned]):
-        return str(VENV / "bin" / "uv")
+    uv = VENV / "bin" / "uv"
+    if _pip(["-q", "--no-deps", "--require-hashes", "-r", pinned]) and uv.exists():
+        return str(uv)
     _say("uv cannot be had; pip does it, which takes longer")
     return None
 
