@@ -5,26 +5,29 @@ Values that cross are of `iris.domain` or `iris.contracts`; errors are of `iris.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from iris.base.ids import CameraId
-from iris.contracts.events import (
-    AssembleClip,
-    ClipResult,
-    EventMessage,
-    EventRef,
-    FinaliseEvent,
-    RecordedEvent,
-    ThumbnailResult,
-)
-from iris.domain.detection import Detections
-from iris.domain.event import OpenEvent
-from iris.domain.frame import Frame, UInt8Array
-from iris.domain.packet import CodecParams, EncodedPacket
-from iris.domain.segment import Gap, GapReason, RunStart, Segment
-from iris.domain.status import CameraStatus, GpuMemory, NodeFacts
-from iris.domain.track import Track
+# Ports are types: naming one loads nothing, so that a process that only starts others stays light.
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from iris.base.ids import CameraId
+    from iris.contracts.events import (
+        AssembleClip,
+        ClipResult,
+        EventMessage,
+        EventRef,
+        FinaliseEvent,
+        RecordedEvent,
+        ThumbnailResult,
+    )
+    from iris.domain.detection import Detections
+    from iris.domain.event import OpenEvent
+    from iris.domain.frame import Frame, UInt8Array
+    from iris.domain.packet import CodecParams, EncodedPacket
+    from iris.domain.segment import Gap, GapReason, RunStart, Segment
+    from iris.domain.status import CameraStatus, GpuMemory, NodeFacts
+    from iris.domain.track import Track
 
 
 class Clock(Protocol):

@@ -14,8 +14,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from iris.adapters.clock import SystemClock
 from iris.adapters.id_source import Uuid7Source
 from iris.adapters.process import hold_lock
@@ -145,6 +143,8 @@ class _Up:
 
     async def _welcome(self, server: TemporalServer | None, new_key: bool) -> None:  # noqa: FBT001 - private, one caller
         """Say where it is once the api answers."""
+        import httpx  # a tenth of a second that recording need not wait for
+
         address = f"http://127.0.0.1:{self._settings.port}"
         async with httpx.AsyncClient(trust_env=False) as client:
             while True:
