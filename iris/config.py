@@ -45,6 +45,13 @@ def _printable(value: SecretStr) -> SecretStr:
     return value
 
 
+def _database_url(value: SecretStr) -> SecretStr:
+    # The store reads the rest; this much is said before anything is started.
+    if re.match(r"sqlite:///.|postgres(ql)?(\+\w+)?://[^/]*/.", value.get_secret_value()) is None:
+        raise ValueError("not a known kind of database")
+    return value
+
+
 def _ip_address(value: str) -> str:
     return str(ipaddress.ip_address(value))
 
@@ -65,7 +72,7 @@ class Settings(BaseSettings):
     # Where things are
     data_dir: Path = _setting(Path("data"), "Folder of everything Iris keeps.", "a folder")
     models_dir: Path = _setting(Path("models"), "Folder of model files.", "a folder")
-    database_url: SecretStr | None = _setting(
+    database_url: Annotated[SecretStr, AfterValidator(_database_url)] | None = _setting(
         None,
         "Main database; left out, SQLite at DATA_DIR/vms.db.",
         "sqlite:///<path> or postgresql://<user>:<password>@<host>:<port>/<name>",
