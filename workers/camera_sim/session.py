@@ -200,6 +200,8 @@ class Session:
         if self._showing is None or showing is None or self._showing.once or showing is self._showing:
             return
         if self._plan.clock.monotonic_us() >= showing.epoch_us:
+            # The numbers go on from here: a picture that was due before is sent although this turn came late.
+            self._send_before(showing.epoch_us)
             self._showing = showing
             self._start(showing.epoch_us)
 
@@ -212,15 +214,19 @@ class Session:
             # A camera that comes to itself goes on with what happens now, from a keyframe.
             self._interrupted = False
             self._start(now_us)
-        while self._next is not None and self._next.due_us <= now_us:
+        self._send_before(now_us + 1)
+        if self._next is None:
+            self._plan.finished()
+            raise _EndOfSessionError
+
+    def _send_before(self, moment_us: int) -> None:
+        faults = self._plan.faults
+        while self._next is not None and self._next.due_us < moment_us:
             if faults.stalled or faults.frozen:
                 self._interrupted = True
             else:
                 self._send(self._next)
             self._next = next(self._due, None)
-        if self._next is None:
-            self._plan.finished()
-            raise _EndOfSessionError
 
     def _send(self, due: Due) -> None:
         assert self._showing is not None
