@@ -30,15 +30,17 @@ if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
     from av.stream import Stream
 
-# Half a second is promised; the frame that libavformat holds back and the writer's period come on top of a fragment.
+# Half a second is promised; the frame that libavformat holds back and the one that ends a fragment come on top of it.
 FRAGMENT_US = 400_000
+# The writer gets packets whenever there is a fragment's worth; rounding of their times must not cost another one.
+_ROUNDING_US = 10_000
 AUDIO_LEAD_US = 500_000
 # Sound that stays away may hold pictures back in the muxer for so long and no longer.
 _MOST_INTERLEAVE_US = 200_000
 _OPTIONS = {
     # frag_discont: else the muxer moves each stream's first packet to 0, and sound runs away from the pictures.
     "movflags": "empty_moov+default_base_moof+frag_discont",
-    "frag_duration": str(FRAGMENT_US),
+    "frag_duration": str(FRAGMENT_US - _ROUNDING_US),
     "flush_packets": "1",
     "max_interleave_delta": str(_MOST_INTERLEAVE_US),
     "use_editlist": "0",

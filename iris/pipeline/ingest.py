@@ -15,6 +15,7 @@ from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
 
+from iris.adapters.av_segments import FRAGMENT_US
 from iris.base.backoff import backoff_delay_s
 from iris.base.errors import (
     CameraAddressError,
@@ -41,9 +42,8 @@ from iris.ports import Clock, IdSource, PacketSource, PacketSourceOpener, Packet
 QUICK_RETRIES_US = 120 * US_PER_S
 QUICK_RETRY_S = 1.0
 SLOW_RETRY_S = 2.0
-# The writer looks at its buffer so often: rarely enough to cost nothing, often enough to add little to what a
-# killed process loses.
-WRITER_PERIOD_S = 0.1
+# The writer looks at its buffer so often although nothing seems worth writing: the rest of what a camera sent.
+WRITER_PATIENCE_S = 1.0
 # A thread that waits inside the media library for a dead camera is left behind; the process is ending.
 JOIN_RECEIVER_S = 1.5
 JOIN_WRITER_S = 5.0
@@ -95,7 +95,7 @@ class Ingest:
         self._taps: list[PacketTap] = []
         self._stop = StopToken()
         self._finish = threading.Event()
-        self._buffer = PacketBuffer()
+        self._buffer = PacketBuffer(hand_over_us=FRAGMENT_US)
         self._counters = SessionCounters()
         self._index = SegmentIndex(db)
         recorder = RecorderSpec(spec.camera_id, data_dir, tuning.segment_seconds, tuning.segment_retention_seconds)
@@ -135,6 +135,7 @@ class Ingest:
             # It waits inside the media library and puts nothing more: what came before is complete.
             self._buffer.mark(EndRun(GapReason.STOPPED))
         self._finish.set()
+        self._buffer.stir()
         self._writer.join(JOIN_WRITER_S)
 
     def status(self) -> IngestStatus:
@@ -264,7 +265,8 @@ class Ingest:
         if not self._recover():
             return
         while True:
-            finishing = self._finish.wait(WRITER_PERIOD_S)
+            self._buffer.wait(WRITER_PATIENCE_S)
+            finishing = self._finish.is_set()
             self._watch()
             if self._recorder.ready() or finishing:
                 self._recorder.handle_all(self._buffer.take_all())

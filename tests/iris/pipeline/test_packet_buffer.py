@@ -1,3 +1,5 @@
+import threading
+import time
 from dataclasses import replace
 
 from iris.domain.segment import GapReason
@@ -62,3 +64,42 @@ def test_buffer_never_cuts_a_gop_in_two_when_its_head_was_taken_already() -> Non
         buffer.put(item)
     # The rest of the first GOP (3, 4, 5) went as one, and the writer hears of it before the next keyframe.
     assert numbers(list(buffer.take_all())) == ["Hole", 6, 7]
+
+
+def test_buffer_wakes_the_writer_for_a_keyframe_a_fragment_and_a_mark_only() -> None:
+    frame_us = 100_000
+    buffer = PacketBuffer(hand_over_us=400_000)
+    woken = []
+    for item in placed(13, gop=6):
+        buffer.put(replace(item, wall_us=item.wall_us * frame_us))
+        if is_due(buffer):
+            woken.append(item.wall_us)
+    # Keyframes are 0, 6 and 12; four pictures after the last waking are 0.4 s.
+    assert woken == [0, 4, 6, 10, 12]
+    buffer.mark(EndRun(GapReason.STOPPED))
+    assert is_due(buffer)
+
+
+def test_buffer_wakes_the_writer_when_the_clock_was_set_back() -> None:
+    buffer = PacketBuffer(hand_over_us=400_000)
+    first, second = placed(2)
+    buffer.put(replace(first, wall_us=10_000_000))
+    assert is_due(buffer)
+    buffer.put(replace(second, wall_us=5_000_000))
+    assert is_due(buffer)
+
+
+def test_buffer_lets_the_writer_sleep_until_it_is_stirred() -> None:
+    buffer = PacketBuffer(hand_over_us=400_000)
+    waited = threading.Thread(target=buffer.wait, args=(30,))
+    waited.start()
+    buffer.stir()
+    waited.join(5)
+    assert not waited.is_alive()
+
+
+def is_due(buffer: PacketBuffer) -> bool:
+    """Whether a wait would end at once."""
+    began = time.monotonic()
+    buffer.wait(0.05)
+    return time.monotonic() - began < 0.04
