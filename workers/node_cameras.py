@@ -65,7 +65,8 @@ class CameraKeeper:
                     self._known = wanted
                 await self._apply()
             try:
-                await asyncio.wait_for(self._changed.wait(), every_s)
+                async with asyncio.timeout(every_s):
+                    await self._changed.wait()
             except TimeoutError:
                 continue
 

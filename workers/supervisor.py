@@ -156,7 +156,8 @@ class CameraSupervisor:
         camera.snapshots[number] = answer
         try:
             self._send(camera, {"type": "snapshot", "id": number})
-            jpeg = await asyncio.wait_for(answer, SNAPSHOT_PATIENCE_S)
+            async with asyncio.timeout(SNAPSHOT_PATIENCE_S):
+                jpeg = await answer
         except TimeoutError as error:
             raise UnavailableError("the camera process did not answer in time") from error
         finally:
@@ -259,7 +260,8 @@ class CameraSupervisor:
         """Take messages until the process leaves ('') or must be ended (why)."""
         while True:
             try:
-                message, payload = await asyncio.wait_for(read_message(reader), STALE_US / 1_000_000)
+                async with asyncio.timeout(STALE_US / 1_000_000):
+                    message, payload = await read_message(reader)
                 self._take(camera, message, payload)
             except (asyncio.IncompleteReadError, ConnectionError):
                 return ""

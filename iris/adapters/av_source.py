@@ -210,9 +210,9 @@ class AvPacketSource:
                 self._blind_keyframe_count += 1
                 if self._blind_keyframe_count >= _MOST_BLIND_KEYFRAMES:
                     raise CameraStreamError("the camera sends pictures without their parameters; restart the camera")
-        return EncodedPacket(
-            MediaKind.VIDEO, payload, packet.pts, packet.dts, packet.time_base, key, packet.duration or 0
-        )
+        # The stream's time base is every packet's; a packet makes a new fraction each time it is asked.
+        base = self._streams[0].time_base
+        return EncodedPacket(MediaKind.VIDEO, payload, packet.pts, packet.dts, base, key, packet.duration or 0)
 
     def _sound(self, packet: Packet[Any]) -> Iterator[EncodedPacket]:
         if self._encoder is not None:

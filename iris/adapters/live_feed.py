@@ -152,12 +152,13 @@ def start_from_json(message: JsonObject) -> CameraStart:
     )
 
 
+_STATUS_FIELDS = tuple(field.name for field in fields(CameraStatus))
+
+
 def status_to_json(status: CameraStatus) -> JsonObject:
     """A heartbeat."""
-    return {"type": "status", **asdict(status)}
-
-
-_STATUS_FIELDS = {field.name for field in fields(CameraStatus)}
+    # Not `asdict`, which copies every value in depth; this is sent every second by every camera.
+    return {"type": "status", **{name: getattr(status, name) for name in _STATUS_FIELDS}}
 
 
 def status_from_json(camera_id: CameraId, message: JsonObject) -> CameraStatus:

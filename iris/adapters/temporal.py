@@ -110,7 +110,8 @@ class TemporalLink:
 
     async def _bounded(self, request: Awaitable[T]) -> T:
         try:
-            return await asyncio.wait_for(request, _CALL_LIMIT_S)
+            async with asyncio.timeout(_CALL_LIMIT_S):
+                return await request
         except TimeoutError:
             raise UnavailableError(
                 f"Temporal at {self._address} did not answer within {_CALL_LIMIT_S:.0f} s."

@@ -129,7 +129,9 @@ class Relay:
                 self._wake.clear()
                 await self._round()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), self._until_next_s())
+                    # Not wait_for: until Python 3.12 it can swallow a cancellation that comes with the bell.
+                    async with asyncio.timeout(self._until_next_s()):
+                        await self._wake.wait()
         finally:
             for task in self._tasks:
                 task.cancel()

@@ -22,6 +22,8 @@ from iris.ports import FrameDecoderOpener, JpegEncoder, Picture
 
 _TICK_US = 500_000
 _WAIT_S = 0.5
+# Where nothing is decoded, only the open event of an earlier start waits for the time to pass.
+_IDLE_WAIT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,7 @@ class Analysis:
             try:
                 if self._decodes:
                     self._loop.load()
-                self.handle(self._queue.take_all(_WAIT_S))
+                self.handle(self._queue.take_all(_WAIT_S if self._decodes else _IDLE_WAIT_S))
                 self._loop.tick(every_us=_TICK_US)
             except Exception:  # noqa: BLE001 - the boundary of the thread
                 # Whatever fails here, recording and the next picture go on.
