@@ -20,6 +20,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    String,
     bindparam,
     delete,
     select,
@@ -235,24 +236,21 @@ class EventRepository:
     def _with_details(self, rows: Sequence[_Row]) -> list[EventRow]:
         if not rows:
             return []
-        ids = {"ids": [row[0] for row in rows]}
+        places = -(-len(rows) // _ID_PLACES) * _ID_PLACES
+        # The last id stands in the places that are left.
+        ids = {f"id_{place}": rows[min(place, len(rows) - 1)][0] for place in range(places)}
         files: dict[str, list[ClipFile]] = {}
         missing: dict[str, list[TimeRange]] = {}
-        for event_id, _part, *values in self._connection.execute(_FILES_OF, ids):
+        for event_id, _part, *values in self._connection.execute(_files_of(places), ids):
             files.setdefault(event_id, []).append(ClipFile(*values))
-        for event_id, start_us, end_us, reason in self._connection.execute(_MISSING_OF, ids):
+        for event_id, start_us, end_us, reason in self._connection.execute(_missing_of(places), ids):
             missing.setdefault(event_id, []).append(TimeRange(start_us, end_us, reason))
         return [_domain(row, tuple(files.get(row[0], ())), tuple(missing.get(row[0], ()))) for row in rows]
 
 
-# Statements are built once: building them anew costs half of the time that a page of 50 may take.
-_IDS: BindParameter[str] = bindparam("ids", expanding=True)
-_FILES_OF = select(clip_files).where(clip_files.c.event_id.in_(_IDS)).order_by(clip_files.c.event_id, clip_files.c.part)
-_MISSING_OF = (
-    select(event_ranges)
-    .where(event_ranges.c.event_id.in_(_IDS), event_ranges.c.reason.is_not(None))
-    .order_by(event_ranges.c.event_id, event_ranges.c.start_us)
-)
+# Statements are built once: building them anew costs half of the time that a page of 50 may take. Ids have a fixed
+# number of places for the same reason: SQLAlchemy writes an `IN` of any length anew for each execution.
+_ID_PLACES = 50
 _COVERED_OF = (
     select(event_ranges.c.start_us, event_ranges.c.end_us)
     .where(event_ranges.c.event_id == bindparam("event_id"), event_ranges.c.reason.is_(None))
@@ -260,6 +258,25 @@ _COVERED_OF = (
 )
 _STATE_OF = {state.value: state for state in EventState}
 _REASON_OF = {None: None} | {reason.value: reason for reason in EndReason}
+
+
+@lru_cache(maxsize=16)
+def _files_of(places: int) -> Select[Any]:
+    """Clip files of so many events."""
+    mine = clip_files.c.event_id.in_(_ids(places))
+    return select(clip_files).where(mine).order_by(clip_files.c.event_id, clip_files.c.part)
+
+
+@lru_cache(maxsize=16)
+def _missing_of(places: int) -> Select[Any]:
+    """Ranges of so many events in which nothing was recorded."""
+    mine = event_ranges.c.event_id.in_(_ids(places))
+    query = select(event_ranges).where(mine, event_ranges.c.reason.is_not(None))
+    return query.order_by(event_ranges.c.event_id, event_ranges.c.start_us)
+
+
+def _ids(places: int) -> list[BindParameter[str]]:
+    return [bindparam(f"id_{place}", type_=String) for place in range(places)]
 
 
 @lru_cache(maxsize=512)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import av
 import httpx
+import numpy as np
 import pytest
 
 from iris.adapters.clock import SystemClock
@@ -116,7 +117,7 @@ def walker_sent_us(clip: Path, number_in_loop: int) -> int:
             if mark is not None:
                 sent_us[packet.pts] = mark.sent_wall_us
             for frame in packet.decode():
-                if read_barcode(frame.to_ndarray(format="gray")) == number_in_loop:
+                if read_barcode(np.asarray(frame.to_ndarray(format="gray"), np.uint8)) == number_in_loop:
                     return sent_us[frame.pts]
     raise AssertionError(f"picture {number_in_loop} is not in the clip")
 
