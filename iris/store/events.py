@@ -2,13 +2,13 @@
 
 Messages may come first, twice, late or out of order; a row keeps the newest by sequence number, goes only forward
 (open, closing, terminal) and reaches exactly one terminal state. A page costs one query for the events and one
-each for their clip files and ranges, and never counts rows.
+each for their clip files and missing ranges, and never counts rows.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -44,6 +44,7 @@ from iris.store.cursors import check_limit, decode_cursor, encode_cursor
 from iris.store.statements import insert
 from iris.store.tables import clip_files, event_labels, event_ranges, events
 
+_MAY_LACK = (EventState.PARTIAL.value, EventState.FAILED.value)
 _TERMINAL = tuple(state.value for state in EventState if state.terminal)
 _Row = Row[*tuple[Any, ...]]
 _CLIP_FILE_FIELDS = tuple(column.name for column in clip_files.columns if column.name not in ("event_id", "part"))
@@ -236,15 +237,15 @@ class EventRepository:
     def _with_details(self, rows: Sequence[_Row]) -> list[EventRow]:
         if not rows:
             return []
-        places = -(-len(rows) // _ID_PLACES) * _ID_PLACES
-        # The last id stands in the places that are left.
-        ids = {f"id_{place}": rows[min(place, len(rows) - 1)][0] for place in range(places)}
         files: dict[str, list[ClipFile]] = {}
         missing: dict[str, list[TimeRange]] = {}
-        for event_id, _part, *values in self._connection.execute(_files_of(places), ids):
+        for event_id, _part, *values in self._connection.execute(*_for_each(_files_of, rows)):
             files.setdefault(event_id, []).append(ClipFile(*values))
-        for event_id, start_us, end_us, reason in self._connection.execute(_missing_of(places), ids):
-            missing.setdefault(event_id, []).append(TimeRange(start_us, end_us, reason))
+        # Nothing is missing of a clip that is ready; most pages save the query.
+        lacking = [row for row in rows if row[3] in _MAY_LACK]
+        if lacking:
+            for event_id, start_us, end_us, reason in self._connection.execute(*_for_each(_missing_of, lacking)):
+                missing.setdefault(event_id, []).append(TimeRange(start_us, end_us, reason))
         return [_domain(row, tuple(files.get(row[0], ())), tuple(missing.get(row[0], ()))) for row in rows]
 
 
@@ -273,6 +274,12 @@ def _missing_of(places: int) -> Select[Any]:
     mine = event_ranges.c.event_id.in_(_ids(places))
     query = select(event_ranges).where(mine, event_ranges.c.reason.is_not(None))
     return query.order_by(event_ranges.c.event_id, event_ranges.c.start_us)
+
+
+def _for_each(statement: Callable[[int], Select[Any]], rows: Sequence[_Row]) -> tuple[Select[Any], dict[str, str]]:
+    """The statement with enough places for the ids of `rows`, and its values; the last id fills what is left."""
+    places = -(-len(rows) // _ID_PLACES) * _ID_PLACES
+    return statement(places), {f"id_{place}": rows[min(place, len(rows) - 1)][0] for place in range(places)}
 
 
 def _ids(places: int) -> list[BindParameter[str]]:
