@@ -47,6 +47,8 @@ WRITER_PATIENCE_S = 1.0
 # A thread that waits inside the media library for a dead camera is left behind; the process is ending.
 JOIN_RECEIVER_S = 1.5
 JOIN_WRITER_S = 5.0
+# How long a stop waits for the last picture that was sent before it; two pictures of a slow camera.
+HELD_BACK_S = 1.0
 FPS_WINDOW_US = 2 * US_PER_S
 
 
@@ -95,6 +97,8 @@ class Ingest:
         self._taps: list[PacketTap] = []
         self._stop = StopToken()
         self._finish = threading.Event()
+        self._held_back_taken = threading.Event()
+        self._wanted_pictures = 0
         self._buffer = PacketBuffer(hand_over_us=FRAGMENT_US)
         self._counters = SessionCounters()
         self._index = SegmentIndex(db)
@@ -126,6 +130,7 @@ class Ingest:
 
     def stop(self) -> None:
         """End the session, publish the current segment, return when it is durable; idempotent."""
+        self._wait_for_held_back()
         self._stop.stop()
         source = self._source
         if source is not None:
@@ -137,6 +142,15 @@ class Ingest:
         self._finish.set()
         self._buffer.stir()
         self._writer.join(JOIN_WRITER_S)
+
+    def _wait_for_held_back(self) -> None:
+        """Take what was sent before the stop.
+
+        libavformat gives out a picture when the next one begins, and one more may be under way to this thread.
+        """
+        if self._session is not None and not self._stop.stopped:
+            self._wanted_pictures = 2
+            self._held_back_taken.wait(HELD_BACK_S)
 
     def status(self) -> IngestStatus:
         """A snapshot; any thread."""
@@ -250,6 +264,10 @@ class Ingest:
         self._heard_us = self._ports.clock.monotonic_us()
         if packet.kind is not MediaKind.VIDEO:
             return
+        if self._wanted_pictures:
+            self._wanted_pictures -= 1
+            if not self._wanted_pictures:
+                self._held_back_taken.set()
         if self._connected_since_us is None:
             self._connected_since_us, self._error = now_us, None
             self._log.info("camera connected")
