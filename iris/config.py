@@ -239,6 +239,12 @@ class Settings(BaseSettings):
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.data_path / 'vms.db'}"
 
+    @property
+    def main_database_file(self) -> Path | None:
+        """The SQLite file of the main database; None where it is a server."""
+        url = self.main_database_url
+        return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
     def camera_tuning(self) -> CameraTuning:
         """What holds for all cameras of a node."""
         return CameraTuning(

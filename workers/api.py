@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import signal
-import socket
 
 from iris.adapters.process import leave
-from iris.base.errors import ConfigError, StoreError, StoreMismatchError
+from iris.base.errors import StoreError, StoreMismatchError
 from iris.base.log import configure_logging, get_logger
 from iris.config import Settings, load_settings
 from iris.store.migrate import migrate
 from web.api.app import create_app
 from web.api.services import Services
 from web.api.serving import serve_socket
+from workers.listening import bind_tcp
 from workers.wiring.api import build_services
 from workers.wiring.pairing import pair_store
 
@@ -79,23 +78,3 @@ async def _prepare_store(settings: Settings, services: Services) -> None:
 def _prepare_once(settings: Settings, services: Services) -> None:
     migrate(settings.main_database_url)
     pair_store(services.store, settings.data_path, services.ids)
-
-
-def bind_tcp(address: str, port: int) -> socket.socket:
-    """A bound TCP socket.
-
-    Raises:
-        ConfigError: The port is taken, or the address is none of this machine's.
-    """
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    # asyncio switches off Nagle's algorithm only where the protocol is named; else each answer waits 40 ms (measured).
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((address, port))
-    except OSError as error:
-        bound.close()
-        if error.errno == errno.EADDRINUSE:
-            raise ConfigError(f"PORT {port} is in use by another program; stop it or set another PORT") from error
-        raise ConfigError(f"the api cannot listen on {address}:{port}: {error.strerror}") from error
-    return bound

@@ -20,6 +20,7 @@ from iris.adapters.process import cap_memory, die_with_parent, forbid_core_dumps
 from iris.base.errors import ConflictError
 from iris.base.log import configure_logging, get_logger
 from iris.base.stop import StopToken
+from iris.domain.segment import GapReason
 
 if TYPE_CHECKING:
     from iris.pipeline.camera import CameraRuntime
@@ -47,6 +48,7 @@ class _Process:
         self._feed = feed
         self._stop = stop
         self._close_event = False
+        self._asked = False
 
     def run(self, data_dir: Path) -> int:
         message = self._feed.receive()
@@ -65,7 +67,9 @@ class _Process:
                 self._send_status(runtime)
         finally:
             _leave_after(LAST_SECONDS)
-            runtime.stop(close_event=self._close_event)
+            # Where the node died nobody asked: for whoever looks for footage that is no orderly stop.
+            reason = GapReason.STOPPED if self._asked else GapReason.PROCESS_DIED
+            runtime.stop(close_event=self._close_event, reason=reason)
             self._say_outbox()
             os.close(lock)
         return 0
@@ -93,9 +97,10 @@ class _Process:
                         events = [str(e) for e in message["events"]] if isinstance(message["events"], list) else []
                         runtime.forget(events)
                         self._feed.send({"type": "forgot", "events": list(events)})
-                    case "close_event":
-                        self._close_event = True
-                        break
+                    case "stop":
+                        self._asked = True
+                        self._close_event = message.get("close_event") is True
+                        return
         except OSError:
             pass  # the node is gone: the same as an end of the feed
         finally:

@@ -101,6 +101,9 @@ def _add_camera_sim(commands: argparse._SubParsersAction[argparse.ArgumentParser
 
 def main() -> int:
     """Entry point of `iris`; an error made on purpose is one sentence, not a traceback."""
+    if sys.argv[1:2] in (["up"], ["api"], ["worker"], ["node"]):
+        # Until the command's own handler is there nothing needs an orderly end, and a traceback helps nobody.
+        signal.signal(signal.SIGINT, lambda _signum, _frame: os._exit(130))
     arguments = _parser().parse_args()
     parent_pid = os.environ.pop("IRIS_PARENT_PID", "")
     if parent_pid:  # a part of `iris up`: it ends with its parent, also when that is killed

@@ -18,7 +18,7 @@ from iris.adapters.media_files import make_dir
 from iris.adapters.node_cameras import NodeCameras
 from iris.adapters.once_file import create_once
 from iris.adapters.process import hold_lock, leave, prefer_as_oom_victim
-from iris.adapters.store_mark import check_one_file_system
+from iris.adapters.store_mark import check_one_file_system, check_sqlite_pair
 from iris.adapters.vault import open_vault
 from iris.base.backoff import backoff_delay_s
 from iris.base.errors import ConfigError, ConflictError, StoreError, StoreMismatchError
@@ -59,6 +59,7 @@ class _Node:
         for sig in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(sig, self._stop.set)
         data_dir, clock = self._settings.data_path, SystemClock()
+        check_sqlite_pair(data_dir, self._settings.main_database_file)
         check_one_file_system(data_dir)
         make_dir(data_dir / "node")
         node_id = NodeId(parse_id(create_once(data_dir / "node" / "id", Uuid7Source().new_id)[0], field="node/id"))
@@ -75,7 +76,8 @@ class _Node:
         await self._keeper.start_last_known()
         await self._supervisor.all_told(_CAMERAS_FIRST_S)
         try:
-            await self._run_services(clock, node_id)
+            if not self._stop.is_set():
+                await self._run_services(clock, node_id)
         finally:
             await self._supervisor.stop()
         self._log.info("stopped")

@@ -45,6 +45,9 @@ class Part:
             self._process = await asyncio.create_subprocess_exec(
                 *self._arguments, env=self._environment, start_new_session=True, stdin=asyncio.subprocess.DEVNULL
             )
+            if self._stop_asked.is_set():  # while it was being started
+                await self._end(self._process, 0.5)
+                return
             if self._nice:
                 with contextlib.suppress(ProcessLookupError):
                     os.setpriority(os.PRIO_PROCESS, self._process.pid, self._nice)
@@ -60,8 +63,11 @@ class Part:
     async def stop(self, patience_s: float) -> None:
         """SIGTERM, then SIGKILL after `patience_s`."""
         self._stop_asked.set()
-        process = self._process
-        if process is None or process.returncode is not None:
+        if self._process is not None:
+            await self._end(self._process, patience_s)
+
+    async def _end(self, process: asyncio.subprocess.Process, patience_s: float) -> None:
+        if process.returncode is not None:
             return
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import os
 import random
-import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -179,13 +178,10 @@ class CameraSupervisor:
     async def _stop(self, camera_id: CameraId, *, close_event: bool) -> None:
         camera = self._cameras[camera_id]
         camera.leaving = True
-        if close_event:
-            self._send(camera, {"type": "close_event"})
+        # A word, not a signal: a signal also comes from the kernel when the node dies, and then nobody asked.
+        self._send(camera, {"type": "stop", "close_event": close_event})
         process = camera.process
         if process is not None and process.returncode is None:
-            if not close_event:  # a closing camera leaves by itself once its event is closed
-                with contextlib.suppress(ProcessLookupError):
-                    process.send_signal(signal.SIGTERM)
             try:
                 await asyncio.wait_for(process.wait(), STOP_PATIENCE_S)
             except TimeoutError:

@@ -100,6 +100,9 @@ class TemporalServer:
             self._process = await self._spawn(lock)
         finally:
             os.close(lock)
+        if self._stop_asked.is_set():  # while it was being started
+            await self._end(self._process, patience_s=2.0)
+            return
         try:
             await asyncio.wait_for(self._until_healthy(), _HEALTHY_WITHIN_S)
         except TimeoutError as error:

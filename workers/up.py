@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -17,10 +18,12 @@ from typing import Any
 from iris.adapters.clock import SystemClock
 from iris.adapters.id_source import Uuid7Source
 from iris.adapters.process import hold_lock
+from iris.adapters.store_mark import check_sqlite_pair
 from iris.adapters.vault import ensure_api_key
 from iris.base.errors import ConfigError, ConflictError, StoreError, StoreMismatchError
 from iris.base.log import configure_logging, get_logger
 from iris.config import Settings, load_settings
+from workers.listening import bind_tcp
 from workers.parts import Part
 from workers.temporal_binary import ensure_temporal
 from workers.temporal_server import TemporalServer
@@ -40,12 +43,17 @@ def run_up() -> int:
     configure_logging("up", level=settings.log_level, json=settings.log_json)
     for warning in loaded.warnings:
         get_logger().warning("setting", reason=warning)
-    settings.data_path.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        settings.data_path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = hold_lock(settings.data_path / "run" / "up.lock", patience_s=3.0)
     except ConflictError as error:
         raise ConfigError(f"another iris up runs on {settings.data_path}; stop it first or set DATA_DIR") from error
+    except OSError as error:
+        raise ConfigError(f"DATA_DIR {settings.data_path} cannot be written: {error.strerror}") from error
     try:
+        # Before anything records, prunes or announces itself.
+        check_sqlite_pair(settings.data_path, settings.main_database_file)
+        bind_tcp(settings.bind_address, settings.port).close()
         return asyncio.run(_Up(settings).run())
     finally:
         os.close(lock)
@@ -159,7 +167,7 @@ class _Up:
         if new_key:
             lines += [f"A key was made in {_short(key_path)}. Try it:"]
         if key_path.exists() and self._settings.api_key is None:
-            lines += [f'  curl -H "Authorization: Bearer $(cat {_short(key_path)})" {address}/api/system']
+            lines += [f'  curl -H "Authorization: Bearer $(cat {shlex.quote(_short(key_path))})" {address}/api/system']
         if self._settings.detector_backend == "onnx" and not self._settings.detector_model_path.exists():
             lines += [
                 f"There is no model file at {_short(self._settings.detector_model_path)}: cameras use motion detection."

@@ -11,10 +11,12 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from iris.adapters.media_files import make_dir, translated
 from iris.adapters.once_file import create_once, read_text_once
 from iris.base.errors import ConfigError, StoreMismatchError
+from iris.base.sqlite import connect_readonly, sqlite_module
 from iris.ports import IdSource
 
 _MARK = "store.json"
@@ -92,6 +94,48 @@ def check_mark(data_dir: Path, in_database: StoreMark) -> None:
             f"{data_dir} is of generation {mark.generation}, the database of {in_database.generation}; "
             "restore both from the same backup"
         )
+
+
+def check_sqlite_pair(data_dir: Path, database: Path | None) -> None:
+    """Refuse what is no pair before anything is recorded or pruned, where the database is a file beside it.
+
+    Light (no SQLAlchemy) and read-only: nothing is made. A database server is asked later, by `pair_store`; a file
+    that cannot be read now is left to it, too.
+
+    Args:
+        data_dir: DATA_DIR.
+        database: The SQLite file; None where the main database is a server.
+
+    Raises:
+        StoreMismatchError: They are no pair; nothing was changed.
+    """
+    if database is None:
+        return
+    identity = _identity_in(database)
+    if isinstance(identity, StoreMark):
+        check_mark(data_dir, identity)
+    elif identity == "new" and holds_footage(data_dir):
+        raise StoreMismatchError(
+            f"there is no database {database}, but {data_dir} holds footage of one; restore that database, "
+            "or set DATA_DIR to an empty folder (nothing was changed)"
+        )
+
+
+def _identity_in(database: Path) -> StoreMark | Literal["new", "unknown"]:
+    """What a database file says it belongs to."""
+    if not database.exists():
+        return "new"
+    errors = sqlite_module().Error
+    try:
+        connection = connect_readonly(database)
+        try:
+            tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'store'").fetchone()[0]
+            row = connection.execute("SELECT store_id, generation FROM store").fetchone() if tables else None
+        finally:
+            connection.close()
+    except errors:
+        return "unknown"
+    return "new" if row is None else StoreMark(str(row[0]), int(row[1]))
 
 
 def check_one_file_system(data_dir: Path) -> None:

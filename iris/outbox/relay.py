@@ -36,7 +36,7 @@ class RelayTiming:
     interval_s: float = 0.5
     audit_s: float = 60.0
     first_retry_s: float = 1.0
-    most_away_s: float = 60.0
+    most_away_s: float = 10.0
     most_alarm_s: float = 300.0
     slots: int = 4
     most_pending: int = 20_000

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from iris.base.errors import NotFoundError
 from iris.base.stop import StopToken
 from iris.domain.camera import CameraSpec
+from iris.domain.segment import GapReason
 from iris.domain.status import CameraStatus
 from iris.outbox.camera_db import CameraDb
 from iris.pipeline.analysis import Analysis
@@ -59,16 +60,17 @@ class CameraRuntime:
         if parts.substream is not None:
             parts.substream.start()
 
-    def stop(self, *, close_event: bool) -> None:
+    def stop(self, *, close_event: bool, reason: GapReason = GapReason.STOPPED) -> None:
         """Publish the current segment and write what waits; bounded in time.
 
         Args:
             close_event: End the open event now (the camera is switched off); else the next start goes on with it.
+            reason: Why footage is missing from now on.
         """
         parts = self._parts
         if parts.substream is not None:
             parts.substream.stop(_ANALYSIS_PATIENCE_S)
-        parts.ingest.stop()
+        parts.ingest.stop(reason)
         parts.analysis.stop(_ANALYSIS_PATIENCE_S)
         if close_event:
             parts.drain.close_open_event()

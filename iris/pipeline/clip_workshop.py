@@ -20,6 +20,7 @@ from iris.adapters.media_files import make_dir, publish, sha256_of, translated, 
 from iris.adapters.pins import pending_dir, pinned_files, release_pins
 from iris.base.errors import NotFoundError, StorageError
 from iris.base.ids import CameraId, parse_id
+from iris.base.log import get_logger
 from iris.base.timebase import US_PER_S
 from iris.contracts.events import (
     KIND_CLOSED,
@@ -197,6 +198,9 @@ class NodeClipWorkshop:
             with _removed_on_failure(*(draft.temporary for draft in drafts)):
                 files = tuple(self._published(draft) for draft in drafts)
             self._drop_surplus(request, drafts)
+            if lost:  # footage that was durable once: somebody should look at the disk
+                reasons = {str(reason): count for reason, count in Counter(lost.values()).items()}
+                get_logger(event_id=request.event_id).error("recorded segments are unusable", segments=reasons)
             return _result(plan, files)
 
     def _checked(

@@ -148,7 +148,7 @@ class Drain:
         """No further segment of this run will come."""
         with self._wake:
             self._away_since_us = end_us
-            self._machine.camera_lost()
+            self._machine.camera_lost(self._parts.clock.monotonic_us())
             self._waiting.pins = True
             self._wake.notify_all()
 

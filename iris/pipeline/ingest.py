@@ -99,6 +99,7 @@ class Ingest:
         self._finish = threading.Event()
         self._held_back_taken = threading.Event()
         self._wanted_pictures = 0
+        self._stop_reason = GapReason.STOPPED
         self._buffer = PacketBuffer(hand_over_us=FRAGMENT_US)
         self._counters = SessionCounters()
         self._index = SegmentIndex(db)
@@ -128,8 +129,13 @@ class Ingest:
         self._writer.start()
         self._receiver.start()
 
-    def stop(self) -> None:
-        """End the session, publish the current segment, return when it is durable; idempotent."""
+    def stop(self, reason: GapReason = GapReason.STOPPED) -> None:
+        """End the session, publish the current segment, return when it is durable; idempotent.
+
+        Args:
+            reason: Why footage is missing from now on.
+        """
+        self._stop_reason = reason
         self._wait_for_held_back()
         self._stop.stop()
         source = self._source
@@ -138,7 +144,7 @@ class Ingest:
         self._receiver.join(JOIN_RECEIVER_S)
         if self._receiver.is_alive():
             # It waits inside the media library and puts nothing more: what came before is complete.
-            self._buffer.mark(EndRun(GapReason.STOPPED))
+            self._buffer.mark(EndRun(reason))
         self._finish.set()
         self._buffer.stir()
         self._writer.join(JOIN_WRITER_S)
@@ -248,7 +254,7 @@ class Ingest:
         finally:
             source.close()
             self._session = self._source = None
-        session.end(GapReason.STOPPED if self._stop.stopped else gap_reason(ended), str(ended))
+        session.end(self._stop_reason if self._stop.stopped else gap_reason(ended), str(ended))
         return ended
 
     def _watch(self) -> None:

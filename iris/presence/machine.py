@@ -89,7 +89,7 @@ class PresenceMachine:
         self._event = resumed
         self._heard_steady_us = steady_us - max(0, quiet_us)
         # Until a frame comes, the camera is away: a person may have left unseen.
-        self._camera_away = resumed is not None
+        self._away_since_us: int | None = 0 if resumed is not None else None  # steady time
         # Nothing before this belongs to a new event: it is in one that is closed.
         self._taken_until_us: int | None = None
 
@@ -114,7 +114,10 @@ class PresenceMachine:
             if came_us > quiet_since_us:
                 changes.append(self._close(EndReason.LEFT))
             elif sighting is not None and wall_us - event.started_us >= self._rules.max_length_us:
-                return self._continue(event, sighting, steady_us)
+                if sighting.seen_us - event.last_seen_us <= self._rules.post_us + self._rules.pre_us:
+                    return self._continue(event, sighting, steady_us)
+                # Nobody was in view when its time was over: their windows do not touch, nothing of it is filled up.
+                changes.append(self._close(EndReason.MAX_LENGTH))
         if sighting is None:
             return tuple(changes)
         self._heard_steady_us = steady_us
@@ -129,15 +132,18 @@ class PresenceMachine:
         wait_us = self._rules.hold_us + self._rules.settle_us
         if self._event is None or steady_us - self._heard_steady_us <= wait_us:
             return ()
-        return (self._close(EndReason.CAMERA_LOST if self._camera_away else EndReason.LEFT),)
+        # A camera that went away when the hold time was over took nobody with it.
+        lost = self._away_since_us is not None and self._away_since_us <= self._heard_steady_us + self._rules.hold_us
+        return (self._close(EndReason.CAMERA_LOST if lost else EndReason.LEFT),)
 
-    def camera_lost(self) -> None:
-        """The session with the camera ended; the hold time runs on without frames."""
-        self._camera_away = True
+    def camera_lost(self, steady_us: int = 0) -> None:
+        """The session with the camera ended at `steady_us`; the hold time runs on without frames."""
+        if self._away_since_us is None:
+            self._away_since_us = steady_us
 
     def camera_back(self) -> None:
         """The camera records again, or a frame of it was looked at."""
-        self._camera_away = False
+        self._away_since_us = None
 
     def stop(self) -> tuple[PresenceChange, ...]:
         """The camera was disabled or deleted: close now."""

@@ -62,21 +62,28 @@ def walk_events(store: Store, page_size: int = 500) -> Iterator[EventRow]:
     while True:
         with store.reading() as work:
             rows, cursor = work.events.page(EventFilters(), limit=page_size, cursor=cursor)
-        covered = _covered(store, [row.event_id for row in rows])
+        # Asked here for all: a page takes the word of a ready event that nothing of it is missing.
+        spans = _ranges(store, [row.event_id for row in rows])
         for row in rows:
-            yield replace(row, covered=tuple(covered.get(row.event_id, ())))
+            of_row = spans.get(row.event_id, [])
+            yield replace(
+                row,
+                covered=tuple(span for span in of_row if not span.reason),
+                missing=tuple(span for span in of_row if span.reason),
+            )
         if cursor is None:
             return
 
 
-def _covered(store: Store, event_ids: list[str]) -> dict[str, list[TimeRange]]:
+def _ranges(store: Store, event_ids: list[str]) -> dict[str, list[TimeRange]]:
+    """Covered ranges (no reason) and missing ones, by event."""
     query = (
-        select(event_ranges.c.event_id, event_ranges.c.start_us, event_ranges.c.end_us)
-        .where(event_ranges.c.event_id.in_(event_ids), event_ranges.c.reason.is_(None))
+        select(event_ranges.c.event_id, event_ranges.c.start_us, event_ranges.c.end_us, event_ranges.c.reason)
+        .where(event_ranges.c.event_id.in_(event_ids))
         .order_by(event_ranges.c.event_id, event_ranges.c.start_us)
     )
     found: dict[str, list[TimeRange]] = {}
     with translated(), store.engine.connect() as connection:
-        for event_id, start_us, end_us in connection.execute(query):
-            found.setdefault(event_id, []).append(TimeRange(start_us, end_us))
+        for event_id, start_us, end_us, reason in connection.execute(query):
+            found.setdefault(event_id, []).append(TimeRange(start_us, end_us, reason or ""))
     return found

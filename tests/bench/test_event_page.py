@@ -25,7 +25,7 @@ from iris.store.migrate import migrate
 from iris.store.system import StoreIdentity
 from tests.bench.figures import Figures
 from tests.builders.events import NODE_ID, START_US, S, uuid_of
-from workers.api import bind_tcp
+from workers.listening import bind_tcp
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
 EVENTS, CAMERAS, BLOCKS, ROUNDS = 1_000_000, 16, 8, 50

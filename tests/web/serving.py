@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from starlette.types import ASGIApp
 
 from web.api.serving import serve_socket
-from workers.api import bind_tcp
+from workers.listening import bind_tcp
 
 DEADLINE_S = 20.0
 

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from iris.base.errors import ConfigError
 from iris.config import Settings
-from workers.api import bind_tcp
+from workers.listening import bind_tcp
 from workers.wiring.api import access_of, build_services
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from iris.adapters.id_source import Uuid7Source
-from iris.adapters.store_mark import StoreMark, check_one_file_system, first_mark, read_mark
+from iris.adapters.store_mark import StoreMark, check_one_file_system, check_sqlite_pair, first_mark, read_mark
 from iris.base.errors import ConfigError, StoreMismatchError
 from iris.store.engine import Store, open_store, sqlite_url
 from iris.store.migrate import migrate
@@ -151,3 +151,28 @@ def test_one_file_system_refuses_when_links_cannot_be_made(
             check_one_file_system(data_dir)
     finally:
         elsewhere.rmdir()
+
+
+def test_quick_look_refuses_footage_without_its_database_and_changes_nothing(tmp_path: Path) -> None:
+    footage = tmp_path / "segments" / "camera" / "seg_1.mp4"
+    footage.parent.mkdir(parents=True)
+    footage.write_bytes(b"x")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(StoreMismatchError, match="holds footage"):
+        check_sqlite_pair(tmp_path, tmp_path / "vms.db")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_quick_look_refuses_another_database_and_passes_its_own(tmp_path: Path) -> None:
+    own, other = tmp_path / "own", tmp_path / "other"
+    for folder in (own, other):
+        folder.mkdir()
+        url = sqlite_url(folder / "vms.db")
+        migrate(url)
+        store = open_store(url)
+        pair_store(store, folder, Uuid7Source())
+        store.close()
+    check_sqlite_pair(own, own / "vms.db")
+    check_sqlite_pair(own, None)
+    with pytest.raises(StoreMismatchError):
+        check_sqlite_pair(own, other / "vms.db")

@@ -16,6 +16,7 @@ from iris.adapters.clock import SystemClock
 from iris.base.errors import NotFoundError
 from iris.base.ids import CameraId, NodeId
 from iris.domain.camera import CameraSpec, CameraState, CameraTuning, DetectorBackend
+from iris.domain.segment import GapReason
 from iris.outbox.reader import CameraDbReader
 from workers.camera_sim.scene import SceneSpec
 from workers.camera_sim.server import CameraSim
@@ -104,7 +105,8 @@ async def test_camera_records_and_shows_its_picture_and_is_gone_when_no_longer_w
 async def test_killed_process_is_started_again_and_goes_on_with_its_event(
     camera: CameraSim, supervisor: CameraSupervisor, heard: Heard, tmp_path: Path
 ) -> None:
-    await supervisor.apply({CAMERA: spec_of(camera)})
+    # Longer than a restart takes, also on a busy machine: the event is held open meanwhile.
+    await supervisor.apply({CAMERA: replace(spec_of(camera), trigger_cooldown=20)})
     pid = await recording(supervisor)
     await until(lambda: bool(heard.outbox), "an event is accepted")
     before = CameraDbReader(tmp_path).open_event(CAMERA)
@@ -169,3 +171,5 @@ async def test_process_leaves_in_order_when_its_node_is_killed(camera: CameraSim
     await until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie", "the camera left", 8)
     folder = tmp_path / "segments" / CAMERA
     assert not list(folder.glob("*.part")), "it published its unfinished segment first"
+    gaps = CameraDbReader(tmp_path).gaps_between(CAMERA, 0, 1 << 60)
+    assert [gap.reason for gap in gaps] == [GapReason.PROCESS_DIED], "nobody stopped it"

@@ -221,8 +221,35 @@ def test_every_presence_lies_in_an_event_and_events_never_overlap_but_by_pre_and
         assert before.event.last_seen_us <= after.event.started_us
         if after.event.continues is None and before.reason is EndReason.LEFT:
             assert after.event.started_us - before.event.last_seen_us > rules.hold_us
+        elif after.event.continues is None:  # over its length while nobody was in view
+            assert after.event.started_us - before.event.last_seen_us > rules.pre_us + rules.post_us
         else:
             assert after.event.window_start_us == before.window_end_us
     for change in closed:
         assert change.event.started_us <= change.event.last_seen_us <= change.window_end_us
         assert change.event.last_seen_us - change.event.started_us <= rules.max_length_us
+
+
+def seen(watched: PresenceMachine, at_s: int, from_s: int) -> tuple[PresenceChange, ...]:
+    """One look that shows somebody who is there since `from_s`."""
+    return watched.frame(Sighting(T0 + from_s * S, T0 + at_s * S, ("person",)), T0 + at_s * S, at_s * S)
+
+
+def test_camera_that_left_after_the_hold_time_did_not_take_the_person_with_it() -> None:
+    watched = machine()
+    seen(watched, 100, 100)
+    watched.camera_lost(100 * S + RULES.hold_us + 1)
+    (closed,) = watched.tick(100 * S + RULES.hold_us + RULES.settle_us + 1)
+    assert isinstance(closed, Closed)
+    assert closed.reason is EndReason.LEFT
+
+
+def test_event_over_its_length_is_not_filled_up_with_an_empty_room() -> None:
+    watched = machine(PresenceRules(pre_us=S, post_us=2 * S, hold_us=60 * S, max_length_us=10 * S))
+    seen(watched, 100, 100)
+    seen(watched, 105, 100)
+    closed, opened = seen(watched, 130, 130)
+    assert isinstance(closed, Closed)
+    assert isinstance(opened, Opened)
+    assert (closed.window_end_us, closed.reason) == (T0 + 107 * S, EndReason.MAX_LENGTH)
+    assert opened.event.window_start_us == T0 + 129 * S
