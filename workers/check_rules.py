@@ -124,7 +124,8 @@ def _camera_files(view: _View, found: Findings) -> None:
 
 def _events(task: CheckTask, view: _View, found: Findings) -> None:
     found.rule("window", "covered and missing time make each finished event's window exactly")
-    found.rule("clip", "each ready or partial event has its clip files, as recorded and playable")
+    bytes_of = "" if task.full else f" (bytes of the newest {task.newest_media}, of others the size; --full reads all)"
+    found.rule("clip", f"each ready or partial event has its clip files, as recorded and playable{bytes_of}")
     found.rule("thumbnail", "each thumbnail row has its file")
     found.rule("deadline", "each event reaches its end in time, unless the outbox says why not")
     read_count = 0
@@ -255,7 +256,7 @@ def _files(task: CheckTask, view: _View, found: Findings) -> None:
 
 
 def _segments(task: CheckTask, view: _View, found: Findings) -> None:
-    found.rule("segment", "segment index and files agree")
+    found.rule("segment", f"segment index and files agree{'' if task.full else ' (sizes; --full reads all bytes)'}")
     indexed: set[str] = set()
     for camera in view.cameras:
         for row in camera.segments:
