@@ -16,6 +16,8 @@ KIND_CLOSED: Final = "closed"
 STATE_OPEN: Final = "open"
 STATE_CLOSING: Final = "closing"
 STATE_FAILED: Final = "failed"
+# No state of a row: the answer where an event was removed and nothing may be written about it any more.
+STATE_DELETED: Final = "deleted"
 END_ABANDONED: Final = "abandoned"
 GAP_UNKNOWN: Final = "unknown"
 

@@ -5,7 +5,20 @@ from __future__ import annotations
 QUEUE_IRIS = "iris"
 
 WORKFLOW_EVENT = "Event"
+WORKFLOW_CAMERA_DELETION = "CameraDeletion"
+WORKFLOW_CAMERA_REPOINT = "CameraRepoint"
+WORKFLOW_EVENT_DELETION = "EventDeletion"
+WORKFLOW_NODE = "Node"
+WORKFLOW_ORPHAN_PURGE = "OrphanPurge"
+WORKFLOW_RETENTION = "Retention"
+WORKFLOW_BACKUP = "Backup"
 SIGNAL_EVENT_MESSAGE = "message"
+SIGNAL_NODE_CHANGED = "changed"
+
+# Schedules; their workflows get these ids with the scheduled time behind.
+SCHEDULE_ORPHAN_PURGE = "orphan-purge"
+SCHEDULE_RETENTION = "retention"
+SCHEDULE_BACKUP = "backup"
 
 ACTIVITY_RECORD_EVENT = "record_event"
 ACTIVITY_CLOSE_ABANDONED = "close_abandoned_event"
@@ -32,3 +45,28 @@ def node_queue(node_id: str) -> str:
 def event_workflow_id(event_id: str) -> str:
     """Workflow id of an event."""
     return f"event:{event_id}"
+
+
+def camera_deletion_workflow_id(camera_id: str) -> str:
+    """Workflow id of the deletion of a camera; there is one."""
+    return f"camera-delete:{camera_id}"
+
+
+def camera_repoint_workflow_id(camera_id: str, address_count: int) -> str:
+    """Workflow id of the purge that follows the n-th address of a camera."""
+    return f"camera-repoint:{camera_id}:{address_count}"
+
+
+def event_deletion_workflow_id(operation_id: str) -> str:
+    """Workflow id of one request to delete events."""
+    return f"events-delete:{operation_id}"
+
+
+def node_workflow_id(node_id: str) -> str:
+    """Workflow id of a node's reconcile."""
+    return f"node:{node_id}"
+
+
+def operation_workflow_id(kind: str, operation_id: str) -> str:
+    """Workflow id of an orphan purge, retention or backup run that somebody asked for by hand."""
+    return f"{kind}:{operation_id}"

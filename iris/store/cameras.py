@@ -39,12 +39,18 @@ class CameraDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraRow(CameraDraft):
-    """A camera as the database has it. `version` rises with each change; times are wall time in microseconds."""
+    """A camera as the database has it. `version` rises with each change; times are wall time in microseconds.
+
+    `deleting_us`, `purging_us`: since when it is being deleted, or its old footage removed; it does not run then.
+    """
 
     camera_id: CameraId
     created_us: int
     updated_us: int
     version: int
+    deleting_us: int | None = None
+    purging_us: int | None = None
+    address_count: int = 1
 
 
 class CameraPatch(TypedDict, total=False):
@@ -65,6 +71,9 @@ class CameraPatch(TypedDict, total=False):
     post_seconds: float
     trigger_cooldown: float
     detector_backend: DetectorBackend | None
+    deleting_us: int
+    purging_us: int | None
+    address_count: int
 
 
 class CameraRepository:

@@ -23,7 +23,9 @@ from iris.base.redact import redact
 from iris.base.sqlite import BUSY_TIMEOUT_S, pragmas, sqlite_module
 from iris.store.cameras import CameraRepository
 from iris.store.events import EventRepository
+from iris.store.operations import OperationRepository
 from iris.store.system import SystemRepository
+from iris.store.tombstones import TombstoneRepository
 
 _POSTGRES_OPTIONS = "-c lock_timeout=10000 -c statement_timeout=60000 -c synchronous_commit=on"
 
@@ -35,10 +37,18 @@ class Repositories:
     cameras: CameraRepository
     events: EventRepository
     system: SystemRepository
+    operations: OperationRepository
+    tombstones: TombstoneRepository
 
 
 def _on(connection: Connection) -> Repositories:
-    return Repositories(CameraRepository(connection), EventRepository(connection), SystemRepository(connection))
+    return Repositories(
+        CameraRepository(connection),
+        EventRepository(connection),
+        SystemRepository(connection),
+        OperationRepository(connection),
+        TombstoneRepository(connection),
+    )
 
 
 class Store:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 metadata = MetaData(
@@ -86,12 +87,16 @@ cameras = Table(
     Column("created_us", BigInteger, nullable=False, comment="wall time, us UTC"),
     Column("updated_us", BigInteger, nullable=False, comment="wall time, us UTC"),
     Column("version", Integer, nullable=False, comment="rises with each change; the node compares it"),
+    Column("deleting_us", BigInteger, nullable=True, comment="since when it is being deleted: stopped, in no list"),
+    Column("purging_us", BigInteger, nullable=True, comment="since when footage of its old address goes: stopped"),
+    Column("address_count", Integer, nullable=False, server_default="1", comment="rises with each changed address"),
     CheckConstraint("length(name) > 0", name="name"),
     CheckConstraint("detect_conf > 0 AND detect_conf < 1", name="detect_conf"),
     CheckConstraint("detect_fps > 0 AND detect_fps <= 30", name="detect_fps"),
     CheckConstraint("pre_seconds >= 0 AND post_seconds >= 0 AND trigger_cooldown >= 0", name="seconds"),
     CheckConstraint("recording_mode IN ('track')", name="recording_mode"),
     CheckConstraint("version >= 1", name="version"),
+    CheckConstraint("address_count >= 1", name="address_count"),
 )
 
 events = Table(
@@ -115,6 +120,8 @@ events = Table(
     Column("failure", Text, nullable=True, comment="sentence; only when failed"),
     Column("created_us", BigInteger, nullable=False, comment="when the row was made"),
     Column("finalised_us", BigInteger, nullable=True, comment="when it became terminal"),
+    Column("hold_us", BigInteger, nullable=True, comment="since when it must be kept; null: no hold"),
+    Column("hold_note", String(500), nullable=True, comment="why, in the words of who set it"),
     CheckConstraint(f"state IN ({_STATES})", name="state"),
     CheckConstraint("last_seen_us >= started_us AND started_us >= window_start_us", name="order"),
     CheckConstraint("ended_us IS NULL OR ended_us >= started_us", name="ended"),
@@ -167,4 +174,75 @@ event_ranges = Table(
     Column("end_us", BigInteger, nullable=False),
     Column("reason", String(24), nullable=True, comment="null: covered by the clip; else why it is missing"),
     CheckConstraint("end_us > start_us", name="order"),
+)
+
+operations = Table(
+    "operations",
+    metadata,
+    Column("operation_id", _ID, primary_key=True),
+    Column("kind", String(24), nullable=False),
+    Column("workflow_id", String(120), nullable=False, unique=True),
+    Column("camera_id", _ID, nullable=True, comment="the camera it is about; null: none or many"),
+    Column("state", String(10), nullable=False),
+    Column("request", Text, nullable=False, comment="JSON: what was asked for"),
+    Column("progress", Text, nullable=False, comment="JSON: counts so far"),
+    Column("result", Text, nullable=True, comment="JSON: what was done, a certificate where something was removed"),
+    Column("failure", Text, nullable=True, comment="sentence; only when failed"),
+    Column("created_us", BigInteger, nullable=False, comment="wall time, us UTC"),
+    Column("updated_us", BigInteger, nullable=False, comment="wall time, us UTC"),
+    Column("finished_us", BigInteger, nullable=True, comment="null while it is not finished"),
+    CheckConstraint("state IN ('requested','running','done','failed')", name="state"),
+    CheckConstraint("(finished_us IS NOT NULL) = (state IN ('done','failed'))", name="finished"),
+    CheckConstraint("(state = 'failed') = (failure IS NOT NULL)", name="failure"),
+    Index("ix_operations_page", "created_us", "operation_id"),
+    Index("ix_operations_state", "state"),
+    Index("ix_operations_camera", "camera_id", "kind"),
+)
+
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("event_id", _ID, primary_key=True, comment="an event that was removed; no message brings it back"),
+    Column("camera_id", _ID, nullable=False),
+    Column("node_id", _ID, nullable=False, comment="node that holds its files"),
+    Column("operation_id", _ID, nullable=True, comment="who removed it; null: the node itself, for space"),
+    Column("reason", String(16), nullable=False),
+    Column("started_us", BigInteger, nullable=False, comment="of the event, wall time us"),
+    Column("last_seen_us", BigInteger, nullable=False, comment="of the event, wall time us"),
+    Column("size_bytes", BigInteger, nullable=False, comment="of its clip files"),
+    Column("created_us", BigInteger, nullable=False, comment="when its row was removed"),
+    Column("buried_us", BigInteger, nullable=True, comment="when its files were gone for good; null: they may exist"),
+    CheckConstraint("reason IN ('deleted','camera','repoint','age','space')", name="reason"),
+    CheckConstraint("size_bytes >= 0", name="size"),
+    Index("ix_tombstones_page", "created_us", "event_id"),
+    Index("ix_tombstones_buried", "buried_us"),
+    Index("ix_tombstones_operation", "operation_id"),
+    Index("ix_tombstones_camera", "camera_id"),
+)
+
+retention_policy = Table(
+    "retention_policy",
+    metadata,
+    Column("one", Integer, primary_key=True, comment="always 1: this table has one row"),
+    Column("policy", Text, nullable=False, comment="JSON: what a person set; absent: the settings hold"),
+    Column("updated_us", BigInteger, nullable=False, comment="wall time, us UTC"),
+    CheckConstraint("one = 1", name="one_row"),
+)
+
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("notification_id", _ID, primary_key=True, comment="also the receiver's key against doubles"),
+    Column("kind", String(24), nullable=False),
+    Column("event_id", _ID, nullable=False),
+    Column("body", Text, nullable=False, comment="JSON as it is sent and signed"),
+    Column("created_us", BigInteger, nullable=False, comment="wall time, us UTC"),
+    Column("due_us", BigInteger, nullable=False, comment="when the next try is due, wall time us"),
+    Column("attempt_count", Integer, nullable=False),
+    Column("delivered_us", BigInteger, nullable=True, comment="null: not yet"),
+    Column("dead_us", BigInteger, nullable=True, comment="when it was given up; null: it was not"),
+    Column("failure", Text, nullable=True, comment="sentence about the newest failed try"),
+    UniqueConstraint("event_id", "kind"),
+    CheckConstraint("delivered_us IS NULL OR dead_us IS NULL", name="one_end"),
+    Index("ix_notifications_due", "due_us"),
 )

@@ -70,7 +70,7 @@ def test_migrate_is_safe_when_processes_start_at_once(database_url: str) -> None
     answers = {results.get(timeout=60) for _ in processes}
     for process in processes:
         process.join(30)
-    assert answers == {"0001"}
+    assert answers == {"0002"}
 
 
 def test_migrate_refuses_a_newer_schema(store: Store, migrated_url: str) -> None:
