@@ -154,6 +154,9 @@ class Settings(BaseSettings):
     event_max_seconds: float = _setting(
         600.0, "Longest event; the next one continues it.", f"{_SECONDS} from 10 to 86400", ge=10, le=86_400
     )
+    manual_max_seconds: float = _setting(
+        600.0, "Longest manual recording; it ends by itself then.", f"{_SECONDS} from 1 to 86400", ge=1, le=86_400
+    )
     pin_budget_seconds: float = _setting(
         86_400.0, "Footage of unfinished events kept per camera; beyond it the oldest goes, as a recorded gap.",
         f"{_SECONDS} from 60 to 2592000", ge=60, le=2_592_000,
@@ -251,6 +254,7 @@ class Settings(BaseSettings):
             segment_seconds=self.segment_seconds,
             segment_retention_seconds=self.segment_retention_seconds,
             event_max_seconds=self.event_max_seconds,
+            manual_max_seconds=self.manual_max_seconds,
             detect_interval_idle_s=self.detect_interval_idle,
             active_grace_seconds=self.active_grace_seconds,
             pin_budget_seconds=self.pin_budget_seconds,

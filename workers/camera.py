@@ -7,6 +7,7 @@ unfinished segment first, and never lasts longer than `LAST_SECONDS` after being
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -15,11 +16,12 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iris.adapters.live_feed import CameraFeed, start_from_json, status_to_json
+from iris.adapters.live_feed import CameraFeed, JsonObject, recording_to_json, start_from_json, status_to_json
 from iris.adapters.process import cap_memory, die_with_parent, forbid_core_dumps, hold_lock, prefer_as_oom_victim
 from iris.base.errors import ConflictError
 from iris.base.log import configure_logging, get_logger
 from iris.base.stop import StopToken
+from iris.domain.recording import ManualAnswer
 from iris.domain.segment import GapReason
 
 if TYPE_CHECKING:
@@ -86,6 +88,14 @@ class _Process:
         except OSError:
             self._stop.stop()
 
+    def _record(self, runtime: CameraRuntime, message: JsonObject) -> None:
+        def answered(answer: ManualAnswer) -> None:
+            with contextlib.suppress(OSError):  # the node is gone; the recording is kept all the same
+                self._feed.send(recording_to_json(message["id"], answer))
+
+        seconds = message.get("most_seconds")
+        runtime.record(str(message["action"]), answered, float(seconds) if isinstance(seconds, int | float) else None)
+
     def _listen(self, runtime: CameraRuntime) -> None:
         try:
             while (message := self._feed.receive()) is not None:
@@ -93,6 +103,8 @@ class _Process:
                     case "snapshot":
                         jpeg = runtime.snapshot_jpeg() or b""
                         self._feed.send_bytes({"type": "snapshot", "id": message["id"], "bytes": True}, jpeg)
+                    case "record":
+                        self._record(runtime, message)
                     case "forget":
                         events = [str(e) for e in message["events"]] if isinstance(message["events"], list) else []
                         runtime.forget(events)

@@ -59,7 +59,7 @@ class _View:
     def in_outbox(self, event_id: str) -> bool:
         """Whether the node still has work with an event."""
         return event_id not in self.relay.terminal and any(
-            event_id in camera.outbox or event_id == camera.open_event_id or event_id in camera.closed_windows
+            event_id in camera.outbox or event_id in camera.open_event_ids or event_id in camera.closed_windows
             for camera in self.cameras
         )
 

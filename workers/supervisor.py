@@ -22,6 +22,7 @@ from iris.adapters.live_feed import (
     JsonObject,
     encode_json,
     read_message,
+    recording_from_json,
     start_to_json,
     status_from_json,
 )
@@ -30,6 +31,7 @@ from iris.base.errors import InputError, NotFoundError, UnavailableError
 from iris.base.ids import CameraId, NodeId
 from iris.base.log import get_logger
 from iris.domain.camera import CameraSpec, CameraState, CameraTuning
+from iris.domain.recording import ManualRecording
 from iris.domain.status import CameraStatus
 from iris.ports import Clock
 
@@ -41,7 +43,7 @@ FIRST_RESTART_S = 0.3
 HEALTHY_S = 30.0
 # An orderly stop publishes the unfinished segment; slow disks included it takes well under this.
 STOP_PATIENCE_S = 8.0
-SNAPSHOT_PATIENCE_S = 3.0
+ANSWER_PATIENCE_S = 3.0
 # One thread per library, read when it is loaded: a process per camera must not spread over all cores (measured: twice
 # the cost for nothing). A value in the environment wins.
 _ONE_THREAD = {"OMP_NUM_THREADS": "1"}
@@ -58,7 +60,7 @@ class _Camera:
     leaving: bool = False
     close_event: bool = False
     told: asyncio.Event = field(default_factory=asyncio.Event)
-    snapshots: dict[int, asyncio.Future[bytes]] = field(default_factory=dict)
+    asked: dict[int, asyncio.Future[tuple[JsonObject, bytes]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,20 +152,48 @@ class CameraSupervisor:
         camera = self._cameras.get(camera_id)
         if camera is None or camera.writer is None:
             raise NotFoundError("the camera is not running, so there is no picture of it")
-        number = next(self._request_ids)
-        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        camera.snapshots[number] = answer
-        try:
-            self._send(camera, {"type": "snapshot", "id": number})
-            async with asyncio.timeout(SNAPSHOT_PATIENCE_S):
-                jpeg = await answer
-        except TimeoutError as error:
-            raise UnavailableError("the camera process did not answer in time") from error
-        finally:
-            camera.snapshots.pop(number, None)
+        _, jpeg = await self._ask(camera, {"type": "snapshot"})
         if not jpeg:
             raise NotFoundError("no picture of this camera has arrived yet")
         return jpeg
+
+    async def record(
+        self, camera_id: CameraId, action: str, most_seconds: float | None = None
+    ) -> ManualRecording | None:
+        """Start or stop the manual recording of a camera; durable when this returns. None: nothing to stop.
+
+        Raises:
+            NotFoundError: No such camera here.
+            UnavailableError: Its process is between two starts, or did not answer in time.
+            StorageError: Its disk refused it.
+        """
+        camera = self._cameras.get(camera_id)
+        if camera is None:
+            raise NotFoundError("the camera is not running, so it cannot record")
+        if camera.writer is None:
+            raise UnavailableError("the camera process is just being started; try again in a moment")
+        answer, _ = await self._ask(camera, {"type": "record", "action": action, "most_seconds": most_seconds})
+        if not answer:
+            raise UnavailableError("the camera process ended before it answered; look whether the recording runs")
+        return recording_from_json(answer, action)
+
+    async def _ask(self, camera: _Camera, question: JsonObject) -> tuple[JsonObject, bytes]:
+        """Ask a camera process and await its answer; an empty one means that it ended meanwhile.
+
+        Raises:
+            UnavailableError: It did not answer in time.
+        """
+        number = next(self._request_ids)
+        answer: asyncio.Future[tuple[JsonObject, bytes]] = asyncio.get_running_loop().create_future()
+        camera.asked[number] = answer
+        try:
+            self._send(camera, {**question, "id": number})
+            async with asyncio.timeout(ANSWER_PATIENCE_S):
+                return await answer
+        except TimeoutError as error:
+            raise UnavailableError("the camera process did not answer in time") from error
+        finally:
+            camera.asked.pop(number, None)
 
     def forget(self, camera_id: CameraId, event_ids: Sequence[str]) -> None:
         """Ask the camera process to drop the outbox rows of finished events; answered by `forgotten`."""
@@ -243,9 +273,9 @@ class CameraSupervisor:
         finally:
             camera.writer.close()
             camera.writer = None
-            for waiting in camera.snapshots.values():
+            for waiting in camera.asked.values():
                 if not waiting.done():
-                    waiting.set_result(b"")
+                    waiting.set_result(({}, b""))
             if violation and process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
@@ -278,9 +308,9 @@ class CameraSupervisor:
             case "forgot":
                 events = message["events"]
                 self._events.forgotten(camera_id, [str(e) for e in events] if isinstance(events, list) else [])
-            case "snapshot":
-                waiting = camera.snapshots.get(int(str(message["id"])))
+            case "snapshot" | "recording":
+                waiting = camera.asked.get(int(str(message["id"])))
                 if waiting is not None and not waiting.done():
-                    waiting.set_result(payload)
+                    waiting.set_result((message, payload))
             case other:
                 raise InputError(f"unknown live feed message {other!r}")

@@ -16,10 +16,11 @@ import numpy as np
 from iris.adapters.onnx import OnnxSession
 from iris.adapters.weights import fallback_sentence
 from iris.base.errors import InferenceError
+from iris.camera_ports import Detector
 from iris.domain.camera import DetectorBackend
 from iris.domain.detection import Detections, DetectorReport
 from iris.domain.frame import UInt8Array
-from iris.ports import Clock, Detector
+from iris.ports import Clock
 from iris.vision.motion import BOXES_SIZE_PX, MotionBoxes
 from iris.vision.postprocess import YoloHead
 from iris.vision.preprocess import Letterbox, fit_size, scale_boxes

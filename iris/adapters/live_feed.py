@@ -17,9 +17,10 @@ import threading
 from dataclasses import asdict, dataclass, fields
 from typing import cast
 
-from iris.base.errors import InputError
-from iris.base.ids import CameraId, NodeId
+from iris.base.errors import InputError, StorageError
+from iris.base.ids import CameraId, NodeId, parse_id
 from iris.domain.camera import CameraSpec, CameraState, CameraTuning, DetectorBackend
+from iris.domain.recording import ManualAnswer, ManualRecording
 from iris.domain.status import CameraStatus
 
 _HEADER = struct.Struct(">cI")
@@ -149,6 +150,36 @@ def start_from_json(message: JsonObject) -> CameraStart:
         CameraSpec(**spec),  # type: ignore[arg-type]  # field by field from asdict
         CameraTuning(**tuning),  # type: ignore[arg-type]  # field by field from asdict
         NodeId(str(message["node_id"])),
+    )
+
+
+def recording_to_json(number: object, answer: ManualAnswer) -> JsonObject:
+    """A camera's answer to the request `number` about a manual recording."""
+    event = answer.event
+    return {
+        "type": "recording", "id": number, "fresh": answer.fresh, "failure": answer.failure,
+        "event": None if event is None else [event.event_id, event.started_us, event.last_seen_us, event.stops_us],
+    }  # fmt: skip
+
+
+def recording_from_json(message: JsonObject, action: str) -> ManualRecording | None:
+    """The recording in an answer; None where there was nothing to stop.
+
+    Raises:
+        StorageError: The camera's disk refused it.
+        InputError: The answer is malformed.
+    """
+    if message.get("failure"):
+        raise StorageError(str(message["failure"]))
+    event = message.get("event")
+    if event is None:
+        return None
+    if not isinstance(event, list) or len(event) != 4:
+        raise InputError("an answer about a recording is malformed")
+    event_id, started_us, last_seen_us, stops_us = event
+    ended_us = int(last_seen_us) if action == "stop" else None
+    return ManualRecording(
+        parse_id(str(event_id)), int(started_us), int(stops_us), ended_us, message.get("fresh") is True
     )
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import httpx
 
@@ -18,6 +18,7 @@ from iris.base.errors import InputError, NotFoundError, UnavailableError
 from iris.base.ids import CameraId
 from iris.base.log import get_logger
 from iris.base.unix_socket import short_socket_path
+from iris.domain.recording import ManualRecording
 from iris.domain.status import CameraStatus, NodeFacts
 
 # The node answers from memory; only a snapshot waits, for the camera process to encode one picture.
@@ -68,6 +69,25 @@ class UnixNodeLink:
             UnavailableError: The node does not answer.
         """
         return (await self._request("GET", f"/snapshot/{camera_id}", timeout_s=_SNAPSHOT_S)).content
+
+    async def record(
+        self, camera_id: CameraId, action: str, most_seconds: float | None = None
+    ) -> ManualRecording | None:
+        """Start or stop the manual recording of a camera; None: nothing to stop.
+
+        Raises:
+            NotFoundError: The camera runs on no process here.
+            UnavailableError: The node or the camera process does not answer, or its disk refused it.
+        """
+        seconds = "" if most_seconds is None else f"?most_seconds={most_seconds:g}"
+        body = _object(await self._request("POST", f"/record/{camera_id}/{action}{seconds}", timeout_s=_SNAPSHOT_S))
+        values = body.get("recording")
+        if values is None:
+            return None
+        try:
+            return ManualRecording(**cast("dict[str, Any]", values))
+        except TypeError as error:
+            raise _not_understood() from error
 
     async def changed(self) -> None:
         """Best effort word that the cameras in the database changed; never raises."""

@@ -61,5 +61,6 @@ class CameraTuning:
     pin_budget_seconds: float = 86_400.0
     pin_budget_share: float = 0.2
     stall_timeout_s: float = 7.0
+    manual_max_seconds: float = 600.0
     detector_model_path: str | None = None
     detector_device: str = "cuda"

@@ -35,7 +35,8 @@ class EndReason(StrEnum):
 class OpenEvent:
     """State of an event as its camera process keeps it, so that a restart goes on with it.
 
-    All times wall time in microseconds. `seq` is the last sequence number used in its outbox rows.
+    All times wall time in microseconds. `seq` is the last sequence number used in its outbox rows. A manual recording
+    has `stops_us`, when it ends by itself at the latest; a presence has none.
     """
 
     event_id: str
@@ -45,3 +46,9 @@ class OpenEvent:
     labels: tuple[str, ...]
     seq: int
     continues: str | None = None
+    stops_us: int | None = None
+
+    @property
+    def manual(self) -> bool:
+        """Whether a person asked for it."""
+        return self.stops_us is not None

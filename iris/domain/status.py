@@ -12,6 +12,7 @@ from iris.domain.camera import CameraState
 class CameraStatus:
     """What a camera is doing now. Times are wall time in microseconds; None where it never happened.
 
+    `manual_*` are of the manual recording that runs.
     `sentence` is for people: what is wrong and what to do; never an address with a password.
     """
 
@@ -34,6 +35,9 @@ class CameraStatus:
     onnx_providers: tuple[str, ...] = ()
     in_view: tuple[str, ...] = ()
     event_id: str | None = None
+    manual_event_id: str | None = None
+    manual_since_us: int | None = None
+    manual_stops_us: int | None = None
     pid: int = 0
     restart_count: int = 0
     counters: dict[str, int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The file of one camera: `DATA_DIR/node/<camera_id>.db` - runs, segment index, gaps, open event, outbox.
+"""The file of one camera: `DATA_DIR/node/<camera_id>.db` - runs, segment index, gaps, open events, outbox.
 
 Only the camera process writes it (one connection under a lock, every transaction `BEGIN IMMEDIATE` with
 `synchronous=FULL`); the node reads it with `CameraDbReader` and keeps its own marks elsewhere.
@@ -15,7 +15,7 @@ from pathlib import Path
 from iris.base.errors import StorageError
 from iris.base.sqlite import connect
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -44,12 +44,15 @@ CREATE TABLE IF NOT EXISTS gaps (
   reason TEXT NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS gaps_by_time ON gaps(start_us);
-CREATE TABLE IF NOT EXISTS open_event (  -- at most one row: the event that is open now, for a restart to go on with
-  one INTEGER PRIMARY KEY CHECK (one = 1),
-  event_id TEXT NOT NULL, started_us INTEGER NOT NULL, last_seen_us INTEGER NOT NULL,
+CREATE TABLE IF NOT EXISTS open_events (  -- what is open now, for a restart to go on with: one of each kind at most
+  event_id TEXT PRIMARY KEY,
+  kind TEXT NOT NULL UNIQUE CHECK (kind IN ('presence', 'manual')),
+  started_us INTEGER NOT NULL, last_seen_us INTEGER NOT NULL,
   window_start_us INTEGER NOT NULL, labels TEXT NOT NULL,
   seq INTEGER NOT NULL,                 -- of its newest outbox row; 0 while the event is not accepted (P0) yet
-  continues TEXT
+  continues TEXT,
+  stops_us INTEGER,                     -- when a manual recording ends by itself; null: a presence
+  CHECK ((kind = 'manual') = (stops_us IS NOT NULL))
 ) STRICT;
 CREATE TABLE IF NOT EXISTS closed_windows ( -- events whose last pins are still to be made
   event_id TEXT PRIMARY KEY, window_start_us INTEGER NOT NULL, window_end_us INTEGER NOT NULL
@@ -80,7 +83,8 @@ class CameraDb:
         if version > SCHEMA_VERSION:
             raise StorageError(f"{path.name} was written by a newer Iris (schema {version}); update Iris")
         self._connection.executescript(_SCHEMA)
-        self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        if version < SCHEMA_VERSION:
+            self._upgrade()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -101,6 +105,17 @@ class CameraDb:
         """The connection for a read, under the lock."""
         with self._lock:
             yield self._connection
+
+    def _upgrade(self) -> None:
+        """From the schema of version 0.1.0, which knew one open event; all or nothing."""
+        with self.transaction() as connection:
+            if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'open_event'").fetchone():
+                connection.execute(
+                    "INSERT INTO open_events SELECT event_id, 'presence', started_us, last_seen_us, window_start_us,"
+                    " labels, seq, continues, NULL FROM open_event"
+                )
+                connection.execute("DROP TABLE open_event")
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     def close(self) -> None:
         """Close the file."""

@@ -13,6 +13,7 @@ from iris.base.ids import CameraId
 from iris.base.sqlite import connect_readonly, sqlite_module
 from iris.outbox.camera_db import camera_db_path
 from iris.outbox.reader import CameraDbReader
+from iris.outbox.rows import read_open_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class CameraFile:
     problems: tuple[str, ...] = ()
     segments: tuple[SegmentRow, ...] = ()
     outbox: dict[str, int] = field(default_factory=dict)
-    open_event_id: str | None = None
+    open_event_ids: frozenset[str] = frozenset()
     closed_windows: frozenset[str] = frozenset()
 
 
@@ -61,13 +62,12 @@ def _camera_file(data_dir: Path, camera_id: CameraId) -> CameraFile:
             open_gaps = db.execute("SELECT count(*) FROM gaps WHERE end_us IS NULL").fetchone()[0]
             if open_gaps > 1:
                 problems.append(f"{open_gaps} gaps are open at once")
-            held = db.execute("SELECT event_id FROM open_event").fetchone()
             return CameraFile(
                 camera_id,
                 tuple(problems),
                 tuple(SegmentRow(*row) for row in db.execute("SELECT path, state, size_bytes, sha256 FROM segments")),
                 dict(db.execute("SELECT event_id, max(seq) FROM outbox GROUP BY event_id").fetchall()),
-                None if held is None else held[0],
+                frozenset(event.event_id for event in read_open_events(db)),
                 frozenset(row[0] for row in db.execute("SELECT event_id FROM closed_windows")),
             )
     except StorageError as error:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from iris.base.errors import InputError, StorageError
 from iris.base.ids import CameraId, RunId, parse_id
@@ -16,7 +15,9 @@ from iris.contracts.events import EventMessage
 from iris.domain.event import OpenEvent
 from iris.domain.segment import Gap, GapReason, Segment
 from iris.outbox.camera_db import camera_db_path
-from iris.outbox.rows import message_from_json
+from iris.outbox.rows import message_from_json, read_open_events
+
+T = TypeVar("T")
 
 _SEGMENT_COLUMNS = """segment_id, run_id, path, start_us, end_us, size_bytes, video_packet_count, audio_packet_count,
   sha256, params_hash, max_gop_us"""
@@ -85,16 +86,9 @@ class CameraDbReader:
         rows = self._query(camera_id, "SELECT row_id, message FROM outbox WHERE event_id = ? ORDER BY seq", (event_id,))
         return [(number, message_from_json(text)) for number, text in rows]
 
-    def open_event(self, camera_id: CameraId) -> OpenEvent | None:
-        """The event that the camera process holds open, if any."""
-        rows = self._query(
-            camera_id,
-            "SELECT event_id, started_us, last_seen_us, window_start_us, labels, seq, continues FROM open_event",
-        )
-        if not rows:
-            return None
-        event_id, started_us, last_seen_us, window_start_us, labels, seq, continues = rows[0]
-        return OpenEvent(event_id, started_us, last_seen_us, window_start_us, tuple(json.loads(labels)), seq, continues)
+    def open_events(self, camera_id: CameraId) -> list[OpenEvent]:
+        """The events that the camera process holds open: a presence, a manual recording."""
+        return self._read(camera_id, read_open_events, [])
 
     def close(self) -> None:
         """Close all connections."""
@@ -104,11 +98,15 @@ class CameraDbReader:
             self._connections.clear()
 
     def _query(self, camera_id: str, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
+        return self._read(camera_id, lambda connection: connection.execute(sql, values).fetchall(), [])
+
+    def _read(self, camera_id: str, read: Callable[[sqlite3.Connection], T], empty: T) -> T:
+        """What `read` finds in the camera's file; `empty` where there is none."""
         module = sqlite_module()
         with self._lock:
             try:
                 connection = self._connection(camera_id)
-                return connection.execute(sql, values).fetchall() if connection is not None else []
+                return empty if connection is None else read(connection)
             except module.Error as error:
                 raise StorageError(f"the file of camera {camera_id} cannot be read: {error}") from error
 

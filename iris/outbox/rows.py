@@ -1,12 +1,14 @@
-"""Outbox rows: an event message as JSON, and the message of an event's state."""
+"""Rows of a camera's file: outbox messages as JSON, and the events that are open."""
 
 from __future__ import annotations
 
 import json
+import sqlite3
 from dataclasses import asdict
 from typing import Any
 
 from iris.contracts.events import EventMessage
+from iris.domain.event import OpenEvent
 
 OPENED, UPDATED, CLOSED = "opened", "updated", "closed"
 
@@ -25,3 +27,17 @@ def message_from_json(text: str) -> EventMessage:
     fields: dict[str, Any] = json.loads(text)
     known = {name: value for name, value in fields.items() if name in EventMessage.__slots__}
     return EventMessage(**{**known, "labels": tuple(known.get("labels", ()))})
+
+
+def read_open_events(connection: sqlite3.Connection) -> list[OpenEvent]:
+    """The events that are open, presence before manual recording; of a file of version 0.1.0 too."""
+    columns = "event_id, started_us, last_seen_us, window_start_us, labels, seq, continues"
+    if connection.execute("PRAGMA user_version").fetchone()[0] < 2:
+        query = f"SELECT {columns}, NULL FROM open_event"  # noqa: S608 - column names only
+    else:
+        query = f"SELECT {columns}, stops_us FROM open_events ORDER BY kind DESC"  # noqa: S608 - column names only
+    rows = connection.execute(query).fetchall()
+    return [
+        OpenEvent(event_id, started_us, last_seen_us, window_start_us, tuple(json.loads(labels)), *rest)
+        for event_id, started_us, last_seen_us, window_start_us, labels, *rest in rows
+    ]

@@ -18,7 +18,7 @@ from iris.contracts.events import EventMessage
 from iris.domain.event import OpenEvent
 from iris.domain.segment import GapReason
 from iris.outbox.camera_db import CameraDb
-from iris.outbox.rows import CLOSED, OPENED, message_to_json
+from iris.outbox.rows import CLOSED, OPENED, message_to_json, read_open_events
 from iris.ports import Clock
 
 
@@ -41,16 +41,10 @@ class EventOutbox:
         self._db = db
         self._clock = clock
 
-    def load_open_event(self) -> OpenEvent | None:
-        """The event that was open when this file was last written; `seq` 0 where it is not accepted yet."""
+    def load_open_event(self, *, manual: bool = False) -> OpenEvent | None:
+        """What was open when this file was last written, presence or manual; `seq` 0 where it is not accepted yet."""
         with self._reading() as connection:
-            row = connection.execute(
-                "SELECT event_id, started_us, last_seen_us, window_start_us, labels, seq, continues FROM open_event"
-            ).fetchone()
-        if row is None:
-            return None
-        event_id, started_us, last_seen_us, window_start_us, labels, seq, continues = row
-        return OpenEvent(event_id, started_us, last_seen_us, window_start_us, tuple(json.loads(labels)), seq, continues)
+            return next((event for event in read_open_events(connection) if event.manual == manual), None)
 
     def begin(self, event: OpenEvent) -> None:
         """Keep an event before anything else of it exists, so that no pin is ever without one; idempotent."""
@@ -68,7 +62,7 @@ class EventOutbox:
             The message as stored, or None where it was stored before or its event is not open any more.
         """
         with self._writing() as connection:
-            row = connection.execute("SELECT seq FROM open_event WHERE event_id = ?", (message.event_id,)).fetchone()
+            row = connection.execute("SELECT seq FROM open_events WHERE event_id = ?", (message.event_id,)).fetchone()
             if row is None or (message.kind == OPENED and row[0] > 0):
                 return None
             stored = replace(message, seq=row[0] + 1)
@@ -80,8 +74,9 @@ class EventOutbox:
                 self._end(connection, stored, continued_by)
             else:
                 connection.execute(
-                    "UPDATE open_event SET seq = ?, last_seen_us = max(last_seen_us, ?), labels = ?",
-                    (stored.seq, stored.last_seen_us, json.dumps(stored.labels)),
+                    "UPDATE open_events SET seq = ?, last_seen_us = max(last_seen_us, ?), labels = ?"
+                    " WHERE event_id = ?",
+                    (stored.seq, stored.last_seen_us, json.dumps(stored.labels), stored.event_id),
                 )
         return stored
 
@@ -89,7 +84,7 @@ class EventOutbox:
         """Remember when the open event was last seen, without a message."""
         with self._writing() as connection:
             connection.execute(
-                "UPDATE open_event SET last_seen_us = ? WHERE event_id = ? AND last_seen_us < ?",
+                "UPDATE open_events SET last_seen_us = ? WHERE event_id = ? AND last_seen_us < ?",
                 (last_seen_us, event_id, last_seen_us),
             )
 
@@ -110,7 +105,7 @@ class EventOutbox:
         """Every event that is not forgotten: open, or with rows."""
         with self._reading() as connection:
             rows = connection.execute(
-                "SELECT event_id FROM outbox UNION SELECT event_id FROM open_event"
+                "SELECT event_id FROM outbox UNION SELECT event_id FROM open_events"
                 " UNION SELECT event_id FROM closed_windows"
             ).fetchall()
         return [row[0] for row in rows]
@@ -121,7 +116,7 @@ class EventOutbox:
             for event_id in event_ids:
                 connection.execute("DELETE FROM closed_windows WHERE event_id = ?", (event_id,))
                 connection.execute(
-                    "DELETE FROM outbox WHERE event_id = ? AND event_id NOT IN (SELECT event_id FROM open_event)",
+                    "DELETE FROM outbox WHERE event_id = ? AND event_id NOT IN (SELECT event_id FROM open_events)",
                     (event_id,),
                 )
 
@@ -140,7 +135,7 @@ class EventOutbox:
                 )
 
     def _end(self, connection: sqlite3.Connection, closed: EventMessage, continued_by: OpenEvent | None) -> None:
-        connection.execute("DELETE FROM open_event")
+        connection.execute("DELETE FROM open_events WHERE event_id = ?", (closed.event_id,))
         connection.execute(
             "INSERT INTO closed_windows VALUES (?, ?, ?)",
             (closed.event_id, closed.window_start_us, closed.window_end_us),
@@ -161,18 +156,20 @@ class EventOutbox:
 
 def _begin(connection: sqlite3.Connection, event: OpenEvent) -> None:
     # INSERT OR IGNORE would hide a second open event; the same one again is a repeated step.
-    if connection.execute("SELECT 1 FROM open_event WHERE event_id = ?", (event.event_id,)).fetchone():
+    if connection.execute("SELECT 1 FROM open_events WHERE event_id = ?", (event.event_id,)).fetchone():
         return
     connection.execute(
-        "INSERT INTO open_event (one, event_id, started_us, last_seen_us, window_start_us, labels, seq, continues)"
-        " VALUES (1, ?, ?, ?, ?, ?, 0, ?)",
+        "INSERT INTO open_events (event_id, kind, started_us, last_seen_us, window_start_us, labels, seq, continues,"
+        " stops_us) VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?)",
         (
             event.event_id,
+            "manual" if event.manual else "presence",
             event.started_us,
             event.last_seen_us,
             event.window_start_us,
             json.dumps(event.labels),
             event.continues,
+            event.stops_us,
         ),
     )
 

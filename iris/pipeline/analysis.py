@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 from iris.base.errors import NotFoundError
 from iris.base.log import get_logger
+from iris.camera_ports import FrameDecoderOpener, JpegEncoder, Picture
 from iris.domain.detection import DetectorReport
 from iris.domain.packet import CodecParams, EncodedPacket, MediaKind
 from iris.domain.segment import GapReason, RunStart
 from iris.pipeline.decode import DecodeStage, PacketQueue, PacketsDropped, QueueItem, Sight
 from iris.pipeline.detect import DetectLoop
-from iris.ports import FrameDecoderOpener, JpegEncoder, Picture
 
 _TICK_US = 500_000
 _WAIT_S = 0.5

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from iris.base.errors import NotFoundError
+from iris.base.errors import InputError, NotFoundError
 from iris.base.stop import StopToken
 from iris.domain.camera import CameraSpec
 from iris.domain.segment import GapReason
@@ -20,6 +20,7 @@ from iris.outbox.camera_db import CameraDb
 from iris.pipeline.analysis import Analysis
 from iris.pipeline.drain import Drain
 from iris.pipeline.ingest import Ingest
+from iris.pipeline.manual import Answer
 from iris.pipeline.substream import SubstreamReader
 from iris.ports import Clock
 
@@ -90,10 +91,24 @@ class CameraRuntime:
         """These events are terminal: their outbox rows may go."""
         self._parts.drain.forget(event_ids)
 
+    def record(self, action: str, answer: Answer, most_seconds: float | None = None) -> None:
+        """Start or stop the manual recording; `answer` is called from another thread once it is durable.
+
+        Raises:
+            InputError: The action is neither `start` nor `stop`.
+        """
+        match action:
+            case "start":
+                self._parts.drain.start_recording(answer, most_seconds)
+            case "stop":
+                self._parts.drain.stop_recording(answer)
+            case other:
+                raise InputError(f"a recording can be started and stopped, not {other!r}")
+
     def status(self) -> CameraStatus:
         """What the camera is doing now."""
         ingest, analysis = self._parts.ingest.status(), self._parts.analysis.status()
-        open_event = self._parts.drain.open_event
+        open_event, manual = self._parts.drain.open_event, self._parts.drain.manual_event
         substream = "" if self._parts.substream is None else self._parts.substream.sentence
         # What is wrong with the stream counts first: without it there is nothing to detect in.
         sentences = [text for text in (ingest.sentence, substream, analysis.report.sentence) if text]
@@ -117,6 +132,9 @@ class CameraRuntime:
             onnx_providers=analysis.report.onnx_providers,
             in_view=analysis.in_view,
             event_id=None if open_event is None else open_event.event_id,
+            manual_event_id=None if manual is None else manual.event_id,
+            manual_since_us=None if manual is None else manual.started_us,
+            manual_stops_us=None if manual is None else manual.stops_us,
             pid=os.getpid(),
             counters={**ingest.counters, **analysis.counters},
         )

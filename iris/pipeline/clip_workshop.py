@@ -156,16 +156,18 @@ class NodeClipWorkshop:
         last = rows[-1][1]
         if last.kind == KIND_CLOSED:
             return last
-        held = self._outbox.open_event(CameraId(ref.camera_id))
-        if held is not None and held.event_id == ref.event_id:
+        held = next((e for e in self._outbox.open_events(CameraId(ref.camera_id)) if e.event_id == ref.event_id), None)
+        post_us = self._hooks.post_us(ref.camera_id)
+        if held is not None:
             if self._hooks.is_running(ref.camera_id):
                 return None
             last = replace(last, last_seen_us=max(held.last_seen_us, last.last_seen_us), labels=held.labels)
+            post_us = 0 if held.manual else post_us
         return replace(
             last,
             kind=KIND_CLOSED,
             seq=last.seq + 1,
-            window_end_us=last.last_seen_us + self._hooks.post_us(ref.camera_id),
+            window_end_us=last.last_seen_us + post_us,
             end_reason=EndReason.ABANDONED.value,
         )
 

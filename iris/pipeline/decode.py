@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from iris.base.errors import CameraError
+from iris.camera_ports import FrameDecoder, FrameDecoderOpener, Picture
 from iris.domain.packet import EncodedPacket
 from iris.domain.segment import RunStart
 from iris.media.sampling import DecodePlan, Step
-from iris.ports import FrameDecoder, FrameDecoderOpener, Picture
 
 # Ten seconds at 25 frames a second: the longest GOP that cameras are set to. Decoding a backlog without looking
 # at it is five times faster than real time.

@@ -16,10 +16,11 @@ from iris.base.backoff import backoff_delay_s
 from iris.base.errors import InferenceError
 from iris.base.log import get_logger
 from iris.base.timebase import seconds_to_us
+from iris.camera_ports import Detector, Picture, PresenceObserver
 from iris.domain.detection import Detections, DetectorReport
 from iris.domain.track import Track, TrackState
 from iris.media.sampling import Sampler
-from iris.ports import Clock, Detector, Picture, PresenceObserver
+from iris.ports import Clock
 from iris.vision.motion import GATE_SIZE_PX, MotionGate
 from iris.vision.preprocess import fit_size, scale_boxes
 

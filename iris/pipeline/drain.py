@@ -20,6 +20,7 @@ from iris.adapters.pending import PendingFiles
 from iris.base.errors import StorageError
 from iris.base.log import get_logger
 from iris.base.stop import StopToken
+from iris.camera_ports import Picture
 from iris.contracts.events import EventMessage
 from iris.domain.camera import CameraSpec, CameraTuning
 from iris.domain.event import OpenEvent
@@ -28,11 +29,13 @@ from iris.domain.segment import GapReason, Segment
 from iris.domain.track import Track
 from iris.outbox.rows import CLOSED, OPENED, UPDATED
 from iris.outbox.writer import EventOutbox
+from iris.pipeline.event_message import MessageComposer
+from iris.pipeline.manual import Answer, ManualParts, ManualRecorder
 from iris.pipeline.pin_keeper import PinKeeper
-from iris.ports import Clock, IdSource, Picture, SegmentIndexReader
+from iris.ports import Clock, IdSource, SegmentIndexReader
 from iris.presence.best_shot import is_better_shot, shot_score, thumbnail_size_px
 from iris.presence.machine import Closed, Opened, PresenceChange, PresenceMachine, PresenceRules
-from iris.presence.trigger import MOTION_LABEL, Sighting, sighting_of, trigger_labels
+from iris.presence.trigger import Sighting, sighting_of, trigger_labels
 
 _TOUCH_INTERVAL_US = 1_000_000
 # News a person would look at (another label, the first picture), and a sign of life.
@@ -89,7 +92,8 @@ class Drain:
     """
 
     def __init__(self, spec: CameraSpec, tuning: CameraTuning, node_id: str, parts: DrainParts) -> None:
-        self._spec, self._node_id, self._parts = spec, node_id, parts
+        self._spec, self._parts = spec, parts
+        self._compose = MessageComposer(spec, node_id, parts.files)
         self._labels = trigger_labels(spec.detector_backend, spec.trigger_classes)
         self._wake = threading.Condition()
         self._waiting = _Waiting()
@@ -111,16 +115,35 @@ class Drain:
             if resumed.seq == 0:
                 self._waiting.changes.append(Opened(resumed))
             else:
-                self._note_announced(self._message(UPDATED, resumed))
+                self._note_announced(self._compose(UPDATED, resumed))
         self._pins = PinKeeper(
             spec.camera_id, tuning, outbox=parts.outbox, index=parts.index, files=parts.files, clock=parts.clock
         )
+        self._manual = ManualRecorder(
+            ManualParts(parts.outbox, self._pins, parts.clock, parts.ids.new_id, self._compose, parts.notify),
+            pre_seconds=spec.pre_seconds, most_seconds=tuning.manual_max_seconds,
+        )  # fmt: skip
 
     @property
     def open_event(self) -> OpenEvent | None:
         """The event that is open now, as the detect loop knows it."""
         with self._wake:
             return self._machine.open_event
+
+    @property
+    def manual_event(self) -> OpenEvent | None:
+        """The manual recording that runs."""
+        return self._manual.open_event
+
+    def start_recording(self, answer: Answer, most_seconds: float | None = None) -> None:
+        """Begin a manual recording; see `ManualRecorder.start`."""
+        self._manual.start(answer, most_seconds)
+        self._hurry()
+
+    def stop_recording(self, answer: Answer) -> None:
+        """End the manual recording; see `ManualRecorder.stop`."""
+        self._manual.stop(answer)
+        self._hurry()
 
     def observe(self, tracks: Sequence[Track], picture: Picture, now_us: int) -> None:  # noqa: ARG002 - of the port
         """Tracks after one analysed picture."""
@@ -153,7 +176,8 @@ class Drain:
             self._wake.notify_all()
 
     def close_open_event(self) -> None:
-        """The camera was disabled or deleted: the open event ends now. Call `step`, or let `run` end, after it."""
+        """The camera was disabled or deleted: what is open ends now. Call `step`, or let `run` end, after it."""
+        self._manual.close()
         with self._wake:
             self._take(self._machine.stop())
 
@@ -194,7 +218,7 @@ class Drain:
             StorageError: Something could not be written; it still waits.
         """
         failure: StorageError | None = None
-        for part in (self._write_changes, self._write_news, self._sync_pins, self._forget_waiting):
+        for part in (self._write_changes, self._write_news, self._step_manual, self._sync_pins, self._forget_waiting):
             try:
                 part()
             except StorageError as error:  # a full disk for rows is no reason not to pin
@@ -259,14 +283,14 @@ class Drain:
             get_logger(camera_id=self._spec.camera_id).error("event_opens_without_pins", error=error)
             with self._wake:
                 self._waiting.pins = True
-        message = self._message(OPENED, event)
+        message = self._compose(OPENED, event)
         if outbox.append(message) is not None:
             self._parts.notify()
         self._note_announced(message)
 
     def _write_closed(self, closed: Closed, continued_by: OpenEvent | None) -> None:
         self._write_shot(closed.event)
-        message = self._message(CLOSED, closed.event, window_end_us=closed.window_end_us, end_reason=closed.reason)
+        message = self._compose(CLOSED, closed.event, window_end_us=closed.window_end_us, end_reason=closed.reason)
         stored = self._parts.outbox.append(message, continued_by)
         self._kept = continued_by
         self._announced = None
@@ -285,7 +309,7 @@ class Drain:
             return
         self._write_shot(event)
         now_us = self._parts.clock.monotonic_us()
-        message = self._message(UPDATED, event)
+        message = self._compose(UPDATED, event)
         news = message.labels != said.labels or message.has_thumbnail != said.has_thumbnail
         alive = message.last_seen_us > said.last_seen_us
         waited_us = now_us - said.at_us
@@ -310,13 +334,26 @@ class Drain:
             with self._wake:
                 self._best = None
 
+    def _step_manual(self) -> None:
+        before = self._manual.open_event
+        self._manual.step()
+        if self._manual.open_event is not before:
+            with self._wake:
+                self._waiting.pins = True
+
+    def _hurry(self) -> None:
+        """Somebody waits for an answer."""
+        with self._wake:
+            self._waiting.pins = True
+            self._wake.notify_all()
+
     def _sync_pins(self) -> None:
         with self._wake:
             due, self._waiting.pins = self._waiting.pins, False
         if not due:
             return
         try:
-            self._pins.sync(self._kept)
+            self._pins.sync([event for event in (self._kept, self._manual.open_event) if event is not None])
         except StorageError:
             with self._wake:
                 self._waiting.pins = True
@@ -325,7 +362,8 @@ class Drain:
     def _forget_waiting(self) -> None:
         with self._wake:
             busy = {change.event.event_id for change in self._waiting.changes}
-            event_ids = self._waiting.forget - busy - ({self._kept.event_id} if self._kept is not None else set())
+            kept = {event.event_id for event in (self._kept, self._manual.open_event) if event is not None}
+            event_ids = self._waiting.forget - busy - kept
         if not event_ids:
             return
         for event_id in sorted(event_ids):
@@ -333,27 +371,6 @@ class Drain:
         self._parts.outbox.forget(sorted(event_ids))
         with self._wake:
             self._waiting.forget -= event_ids
-
-    def _message(
-        self, kind: str, event: OpenEvent, *, window_end_us: int | None = None, end_reason: str | None = None
-    ) -> EventMessage:
-        return EventMessage(
-            kind=kind,
-            event_id=event.event_id,
-            camera_id=self._spec.camera_id,
-            node_id=self._node_id,
-            seq=0,  # minted by the outbox
-            started_us=event.started_us,
-            last_seen_us=event.last_seen_us,
-            window_start_us=event.window_start_us,
-            labels=event.labels,
-            window_end_us=window_end_us,
-            end_reason=end_reason,
-            continues=event.continues,
-            has_thumbnail=self._parts.files.has_thumbnail(event.event_id),
-            # A network that is missing is stood in for by motion detection; the label is what really looked.
-            backend=MOTION_LABEL if MOTION_LABEL in event.labels else self._spec.detector_backend.value,
-        )
 
     def _note_announced(self, message: EventMessage) -> None:
         now_us = self._parts.clock.monotonic_us()

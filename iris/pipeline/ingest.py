@@ -29,6 +29,7 @@ from iris.base.errors import (
 from iris.base.log import get_logger
 from iris.base.stop import StopToken
 from iris.base.timebase import US_PER_S, seconds_to_us
+from iris.camera_ports import PacketSource, PacketSourceOpener, PacketTap, SegmentListener
 from iris.domain.camera import CameraSpec, CameraState, CameraTuning
 from iris.domain.packet import EncodedPacket, MediaKind
 from iris.domain.segment import GapReason, RunStart
@@ -37,7 +38,7 @@ from iris.outbox.segments import SegmentIndex
 from iris.pipeline.packet_buffer import Away, EndRun, PacketBuffer
 from iris.pipeline.recorder import Recorder, RecorderSpec
 from iris.pipeline.session import Session, SessionCounters
-from iris.ports import Clock, IdSource, PacketSource, PacketSourceOpener, PacketTap, SegmentListener
+from iris.ports import Clock, IdSource
 
 QUICK_RETRIES_US = 120 * US_PER_S
 QUICK_RETRY_S = 1.0

@@ -9,6 +9,7 @@ Victim: the oldest pinned segment of this camera, recorded as a gap before its f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -71,14 +72,14 @@ class PinKeeper:
         """Length of what is pinned, in microseconds; a segment of two events counts once."""
         return sum(span.end_us - span.start_us for span in self._spans.values())
 
-    def sync(self, open_event: OpenEvent | None) -> None:
+    def sync(self, open_events: Sequence[OpenEvent]) -> None:
         """Pin whatever of the index is needed and not pinned yet; let go of windows that are complete.
 
         Raises:
             StorageError: Not everything is pinned; call again.
         """
-        if open_event is not None:
-            self.pin_window(open_event.event_id, open_event.window_start_us, _FAR_FUTURE_US)
+        for event in open_events:
+            self.pin_window(event.event_id, event.window_start_us, _FAR_FUTURE_US)
         for window in self._outbox.closed_windows():
             complete = self._complete(window)  # asked first: what is durable by then is pinned below
             self.pin_window(window.event_id, window.start_us, window.end_us)

@@ -21,6 +21,7 @@ from iris.base.errors import DiskFullError, StorageError
 from iris.base.ids import CameraId
 from iris.base.log import get_logger
 from iris.base.timebase import seconds_to_us
+from iris.camera_ports import SegmentListener
 from iris.domain.packet import CodecParams
 from iris.domain.segment import GapReason, Segment
 from iris.media.pruning import PruneCandidate, segments_to_prune
@@ -30,7 +31,7 @@ from iris.outbox.segments import DurableSegment, NewSegment, RunRow, SegmentInde
 from iris.pipeline.adoption import PART_SUFFIX, adopt_unfinished, measured
 from iris.pipeline.gap_book import GapBook
 from iris.pipeline.packet_buffer import Away, BeginRun, EndRun, Hole, Item
-from iris.ports import Clock, SegmentListener
+from iris.ports import Clock
 
 PRUNE_EVERY_US = 10_000_000
 RETRY_AFTER_US = 1_000_000

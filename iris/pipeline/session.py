@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from iris.base.ids import RunId
 from iris.base.timebase import US_PER_S
+from iris.camera_ports import PacketTap
 from iris.domain.packet import CodecParams, EncodedPacket, MediaKind
 from iris.domain.segment import GapReason, RunStart
 from iris.media.parameter_sets import picture_format
@@ -19,7 +20,7 @@ from iris.media.timeline import ArrivedPacket, DiscontinuityError, PlacedPacket,
 from iris.outbox.segments import RunRow
 from iris.pipeline.packet_buffer import BeginRun, EndRun, PacketBuffer
 from iris.pipeline.recorder import params_hash
-from iris.ports import Clock, IdSource, PacketTap
+from iris.ports import Clock, IdSource
 
 OPENING_US = 500_000
 # A wall clock that was set by more than this begins a new run; less is followed by none.

@@ -13,9 +13,10 @@ from iris.base.errors import CameraAuthError, CameraError, CameraStalledError
 from iris.base.ids import RunId
 from iris.base.log import get_logger
 from iris.base.timebase import media_to_us
+from iris.camera_ports import PacketSource, PacketSourceOpener, PacketTap
 from iris.domain.packet import CodecParams, EncodedPacket, MediaKind
 from iris.domain.segment import GapReason, RunStart
-from iris.ports import Clock, IdSource, PacketSource, PacketSourceOpener, PacketTap
+from iris.ports import Clock, IdSource
 
 # A packet further from its arrival than this belongs to a timeline that jumped.
 _JUMP_US = 2_000_000

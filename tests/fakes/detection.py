@@ -8,10 +8,10 @@ from fractions import Fraction
 import numpy as np
 
 from iris.base.errors import InferenceError
+from iris.camera_ports import Detector
 from iris.domain.detection import Detections, DetectorReport
 from iris.domain.frame import Frame, UInt8Array
 from iris.domain.packet import CodecParams, EncodedPacket
-from iris.ports import Detector
 
 PERSON = ("person",)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from iris.base.errors import NotFoundError, UnavailableError
 from iris.base.ids import CameraId
 from iris.domain.camera import CameraState
+from iris.domain.recording import ManualRecording
 from iris.domain.status import CameraStatus, GpuMemory, NodeFacts
 
+T_US = 1_700_000_000_000_000
 FACTS = NodeFacts(
     node_id="018bcfe5-6800-7000-800d-000000000001",
     version="0.1.0",
@@ -41,6 +44,7 @@ class FakeNodeLink:
         self.pictures: dict[str, bytes] = {}
         self.node_facts = FACTS
         self.changed_count = 0
+        self.recordings: dict[str, ManualRecording] = {}
 
     async def camera_status(self) -> Sequence[CameraStatus]:
         self._check()
@@ -51,6 +55,20 @@ class FakeNodeLink:
         if camera_id not in self.pictures:
             raise NotFoundError("there is no picture of this camera yet")
         return self.pictures[camera_id]
+
+    async def record(
+        self, camera_id: CameraId, action: str, most_seconds: float | None = None
+    ) -> ManualRecording | None:
+        self._check()
+        if camera_id not in [status.camera_id for status in self.statuses]:
+            raise NotFoundError("the camera is not running, so it cannot record")
+        running = self.recordings.get(camera_id)
+        if action == "stop":
+            self.recordings.pop(camera_id, None)
+            return None if running is None else replace(running, ended_us=T_US + 5_000_000, fresh=True)
+        started = ManualRecording(FACTS.node_id, T_US, T_US + round((most_seconds or 600) * 1e6), None, fresh=True)
+        self.recordings.setdefault(camera_id, replace(started, fresh=False))
+        return started if running is None else running
 
     async def changed(self) -> None:
         self.changed_count += 1
@@ -75,6 +93,9 @@ class FakeNodeHub:
 
     async def snapshot(self, camera_id: CameraId) -> bytes:
         return await self.link.snapshot(camera_id)
+
+    async def record(self, camera_id: CameraId, action: str, most_seconds: float | None) -> ManualRecording | None:
+        return await self.link.record(camera_id, action, most_seconds)
 
     def changed(self) -> None:
         self.link.changed_count += 1

@@ -31,5 +31,5 @@ class FakeOutbox:
     def rows_of_event(self, camera_id: CameraId, event_id: str) -> list[tuple[int, EventMessage]]:
         return [row for row in self.rows.get(camera_id, []) if row[1].event_id == event_id]
 
-    def open_event(self, camera_id: CameraId) -> OpenEvent | None:
-        return None
+    def open_events(self, camera_id: CameraId) -> list[OpenEvent]:
+        return []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from iris.camera_ports import Picture
 from iris.domain.track import Track
-from iris.ports import Picture
 
 
 class RecordingObserver:

@@ -190,7 +190,7 @@ def _reopen(place: Copy) -> None:
 def _forget_outbox(place: Copy) -> None:
     place.sql(f"UPDATE events SET created_us = 1 WHERE event_id = '{E3}'")
     place.camera_sql("DELETE FROM outbox")
-    place.camera_sql("DELETE FROM open_event")
+    place.camera_sql("DELETE FROM open_events")
 
 
 def _two_open_gaps(place: Copy) -> None:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from iris.base.errors import IrisError
 from iris.base.ids import CameraId, parse_id
+from iris.domain.recording import ManualRecording
 from iris.domain.status import CameraStatus, NodeFacts
 from web.api.errors import problem_of
 
@@ -35,6 +36,16 @@ class NodeHub(Protocol):
         Raises:
             NotFoundError: No process of this camera, or no picture yet.
             UnavailableError: The camera process does not answer.
+        """
+        ...
+
+    async def record(self, camera_id: CameraId, action: str, most_seconds: float | None) -> ManualRecording | None:
+        """Start or stop the manual recording; None: nothing to stop.
+
+        Raises:
+            NotFoundError: No process of this camera.
+            UnavailableError: The camera process does not answer.
+            StorageError: Its disk refused it.
         """
         ...
 
@@ -60,6 +71,14 @@ def create_node_app(hub: NodeHub) -> ASGIApp:
         camera_id = CameraId(parse_id(request.path_params["camera_id"], field="camera_id"))
         return Response(await hub.snapshot(camera_id), media_type="image/jpeg")
 
+    async def record(request: Request) -> Response:
+        camera_id = CameraId(parse_id(request.path_params["camera_id"], field="camera_id"))
+        seconds = request.query_params.get("most_seconds")
+        recording = await hub.record(
+            camera_id, request.path_params["action"], None if seconds is None else float(seconds)
+        )
+        return _json({"recording": recording})
+
     async def changed(_request: Request) -> Response:
         hub.changed()
         return Response(status_code=204)
@@ -73,6 +92,7 @@ def create_node_app(hub: NodeHub) -> ASGIApp:
             Route("/status", status),
             Route("/facts", facts),
             Route("/snapshot/{camera_id}", snapshot),
+            Route("/record/{camera_id}/{action}", record, methods=["POST"]),
             Route("/changed", changed, methods=["POST"]),
         ],
         exception_handlers={IrisError: on_error},

@@ -85,6 +85,12 @@ class CameraCreate(_Request):
     detector_backend: Backend | None = Field(None, description="null: the setting DETECTOR_BACKEND")
 
 
+class RecordingStart(_Request):
+    """How long a manual recording may last, in seconds; never longer than the setting MANUAL_MAX_SECONDS."""
+
+    max_seconds: float | None = Field(None, ge=1, le=86_400)
+
+
 class CameraPatch(_Request):
     """Changes to a camera; what is left out stays.
 
@@ -180,6 +186,18 @@ class CameraPage(_Answer):
     next_cursor: str | None
 
 
+class Recording(_Answer):
+    """A manual recording; `id` is that of its event. `stops_at`: when it ends by itself at the latest."""
+
+    id: str
+    camera_id: str
+    running: bool
+    started_at: str
+    stops_at: str
+    ended_at: str | None
+    event_url: str
+
+
 class CameraLive(_Answer):
     """What a camera does now. `sentence` says what is wrong and what to do, for people."""
 
@@ -203,6 +221,7 @@ class CameraLive(_Answer):
     onnx_providers: list[str]
     in_view: list[str]
     event_id: str | None
+    recording: Recording | None
     restart_count: int
     counters: dict[str, int]
 

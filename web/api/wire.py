@@ -13,6 +13,7 @@ from iris.contracts.events import ClipFile
 from iris.contracts.names import event_workflow_id
 from iris.domain.camera import CameraState
 from iris.domain.event import EventState
+from iris.domain.recording import ManualRecording
 from iris.domain.status import CameraStatus
 from iris.store.cameras import CameraRow
 from iris.store.events import EventRow
@@ -93,9 +94,30 @@ def wire_status(status: CameraStatus, now_us: int) -> WireObject:
         "onnx_providers": status.onnx_providers,
         "in_view": status.in_view,
         "event_id": status.event_id,
+        "recording": _running_recording(status),
         "restart_count": status.restart_count,
         "counters": status.counters,
     }
+
+
+def wire_recording(camera_id: str, recording: ManualRecording) -> WireObject:
+    """A manual recording."""
+    return {
+        "id": recording.event_id,
+        "camera_id": camera_id,
+        "running": recording.ended_us is None,
+        "started_at": format_rfc3339(recording.started_us),
+        "stops_at": format_rfc3339(recording.stops_us),
+        "ended_at": wire_time(recording.ended_us),
+        "event_url": f"/api/events/{recording.event_id}",
+    }
+
+
+def _running_recording(status: CameraStatus) -> WireObject | None:
+    event_id, since_us, stops_us = status.manual_event_id, status.manual_since_us, status.manual_stops_us
+    if event_id is None or since_us is None or stops_us is None:
+        return None
+    return wire_recording(status.camera_id, ManualRecording(event_id, since_us, stops_us, None, fresh=False))
 
 
 def wire_event(row: EventRow) -> WireObject:

@@ -18,6 +18,7 @@ from iris.base.timebase import seconds_to_us
 from iris.config import Settings
 from iris.domain.camera import CameraSpec, DetectorBackend
 from iris.domain.detection import DetectorReport
+from iris.domain.recording import ManualRecording
 from iris.domain.status import CameraStatus, NodeFacts
 from iris.outbox.marks import RelayMarks
 from iris.outbox.reader import CameraDbReader
@@ -158,6 +159,10 @@ class NodeServices:
     async def snapshot(self, camera_id: CameraId) -> bytes:
         """See `NodeHub`."""
         return await self._core.supervisor.snapshot(camera_id)
+
+    async def record(self, camera_id: CameraId, action: str, most_seconds: float | None) -> ManualRecording | None:
+        """See `NodeHub`."""
+        return await self._core.supervisor.record(camera_id, action, most_seconds)
 
     def changed(self) -> None:
         """See `NodeHub`."""

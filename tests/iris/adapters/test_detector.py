@@ -7,10 +7,10 @@ import pytest
 
 from iris.adapters.detector import DetectorOpener
 from iris.base.errors import InferenceError
+from iris.camera_ports import Detector
 from iris.domain.camera import DetectorBackend
 from iris.domain.detection import DetectorReport
 from iris.domain.frame import UInt8Array
-from iris.ports import Detector
 from tests.assets import film, model
 from tests.builders.film_packets import grey_with_box
 from tests.fakes.clock import SimulatedClock

@@ -42,7 +42,7 @@ def test_reader_reads_as_empty_when_the_camera_never_recorded(tmp_path: Path) ->
     assert reader.gaps_between(CAMERA, 0, 10) == []
     assert reader.newest_end_us(CAMERA) is None
     assert reader.rows_after(CAMERA, 0, 10) == []
-    assert reader.open_event(CAMERA) is None
+    assert reader.open_events(CAMERA) == []
 
 
 def test_reader_sees_durable_segments_that_overlap_when_others_are_being_written(

@@ -3,10 +3,10 @@ from collections.abc import Callable
 import pytest
 
 from iris.base.errors import InferenceError
+from iris.camera_ports import Detector
 from iris.domain.detection import Detections, DetectorReport
 from iris.domain.frame import UInt8Array
 from iris.pipeline.detect import DetectLoop, DetectSettings
-from iris.ports import Detector
 from iris.tracking.tracker import Tracker
 from tests.fakes.clock import SimulatedClock
 from tests.fakes.detection import PERSON, FakeDetector, FakePicture, one_person

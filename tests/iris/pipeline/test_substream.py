@@ -5,10 +5,10 @@ from fractions import Fraction
 import pytest
 
 from iris.base.errors import CameraAuthError, CameraError, CameraStalledError
+from iris.camera_ports import PacketSource
 from iris.domain.packet import CodecParams, EncodedPacket, MediaKind
 from iris.domain.segment import GapReason, RunStart
 from iris.pipeline.substream import ArrivalAnchor, SubstreamReader
-from iris.ports import PacketSource
 from tests.fakes.clock import SimulatedClock
 
 S = 1_000_000

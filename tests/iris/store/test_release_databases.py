@@ -54,8 +54,7 @@ def test_camera_file_of_a_release_goes_on_with_its_open_event(release: Path, tmp
     path = restored(release, "camera", tmp_path / "node" / f"{camera_id}.db")
     CameraDb(path).close()
     reader = CameraDbReader(tmp_path)
-    open_event = reader.open_event(camera_id)
-    assert open_event is not None
+    [open_event] = reader.open_events(camera_id)
     messages = [message for _, message in reader.rows_after(camera_id, 0, 100)]
     assert open_event.event_id in {message.event_id for message in messages}
     assert reader.newest_end_us(camera_id) is not None
