@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Callable
 
 from iris.adapters.clock import SystemClock
-from iris.base.errors import StoreError
+from iris.base.errors import IrisError, StoreError
 from iris.base.timebase import seconds_to_us
 from iris.config import Settings, load_settings
 from iris.store.engine import open_store, sqlite_file
+from workers.check.look import look
+from workers.check.view import CheckTask
 from workers.check_report import CheckReport, lasting
-from workers.check_rules import CheckTask, look
 
 # Longer than any step between a file and its row takes on a slow disk; each further look doubles it.
 _FIRST_PAUSE_S = 1.0
 _LOOKS = 4
 
+HOLDS, PROBLEMS, CANNOT_LOOK = 0, 1, 2
+
 
 def check_command(arguments: argparse.Namespace) -> int:
-    """Print the report; 0 only if every rule holds."""
-    report = run_check(load_settings().settings, full=arguments.full)
+    """Print the report. Answers 0 if every rule holds, 1 if one does not, 2 if Iris cannot look, and says why."""
+    try:
+        report = run_check(load_settings().settings, full=arguments.full)
+    except IrisError as error:
+        return _cannot_look(error, as_json=arguments.json)
     sys.stdout.write((report.as_json() if arguments.json else report.as_text()) + "\n")
-    return 0 if report.holds else 1
+    return HOLDS if report.holds else PROBLEMS
+
+
+def _cannot_look(error: IrisError, *, as_json: bool) -> int:
+    if as_json:
+        sys.stdout.write(json.dumps({"holds": None, "cannot_look": str(error), "rules": []}, indent=2) + "\n")
+    sys.stderr.write(f"iris: {error}\n")
+    return CANNOT_LOOK
 
 
 def run_check(settings: Settings, *, full: bool = False, pause: Callable[[float], None] = time.sleep) -> CheckReport:

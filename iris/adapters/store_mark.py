@@ -9,27 +9,29 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from iris.adapters.media_files import make_dir, translated
+from iris.adapters.media_marks import MEDIA_FOLDERS, MEDIA_MARK, check_footage_is_there, check_media_marks
 from iris.adapters.once_file import create_once, read_text_once
 from iris.base.errors import ConfigError, StoreMismatchError
 from iris.base.sqlite import connect_readonly, sqlite_module
 from iris.ports import IdSource
 
 _MARK = "store.json"
-# Folders whose content only a database can explain.
-_FOOTAGE = ("recordings", "thumbnails", "segments", "pending")
+# Enough to tell a missing disk from a clip that somebody removed.
+_NEWEST_CLIPS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class StoreMark:
-    """What `store.json` says."""
+    """What `store.json` says; `folders` are the media folders that were given a mark of their own."""
 
     store_id: str
     generation: int
+    folders: tuple[str, ...] = field(default=(), compare=False)
 
 
 def read_mark(data_dir: Path) -> StoreMark | None:
@@ -44,7 +46,7 @@ def read_mark(data_dir: Path) -> StoreMark | None:
         return None
     try:
         values = json.loads(text)
-        return StoreMark(str(values["store_id"]), int(values["generation"]))
+        return StoreMark(str(values["store_id"]), int(values["generation"]), tuple(map(str, values.get("folders", ()))))
     except (ValueError, KeyError, TypeError) as error:
         raise StoreMismatchError(f"{data_dir / _MARK} is damaged; restore it from a backup") from error
 
@@ -66,8 +68,9 @@ def first_mark(data_dir: Path, ids: IdSource) -> StoreMark:
 
 def holds_footage(data_dir: Path) -> bool:
     """Whether a data directory holds any file that only its own database can explain."""
-    if any(files for name in _FOOTAGE for _folder, _folders, files in os.walk(data_dir / name)):
-        return True
+    for name in MEDIA_FOLDERS:
+        if any(set(files) - {MEDIA_MARK} for _folder, _folders, files in os.walk(data_dir / name)):
+            return True
     # A camera's own file is named by its id; the node's other files there say nothing about footage.
     return any((data_dir / "node").glob("????????-*.db"))
 
@@ -94,6 +97,7 @@ def check_mark(data_dir: Path, in_database: StoreMark) -> None:
             f"{data_dir} is of generation {mark.generation}, the database of {in_database.generation}; "
             "restore both from the same backup"
         )
+    check_media_marks(data_dir, mark.store_id, mark.folders)
 
 
 def check_sqlite_pair(data_dir: Path, database: Path | None) -> None:
@@ -114,6 +118,9 @@ def check_sqlite_pair(data_dir: Path, database: Path | None) -> None:
     identity = _identity_in(database)
     if isinstance(identity, StoreMark):
         check_mark(data_dir, identity)
+        mark = read_mark(data_dir)
+        if mark is not None and not mark.folders:
+            check_footage_is_there(data_dir, _newest_clips(data_dir, database))
     elif identity == "new" and holds_footage(data_dir):
         raise StoreMismatchError(
             f"there is no database {database}, but {data_dir} holds footage of one; restore that database, "
@@ -136,6 +143,25 @@ def _identity_in(database: Path) -> StoreMark | Literal["new", "unknown"]:
     except errors:
         return "unknown"
     return "new" if row is None else StoreMark(str(row[0]), int(row[1]))
+
+
+def _newest_clips(data_dir: Path, database: Path) -> list[str]:
+    """Paths of the newest clips of this host; none where they cannot be asked for now."""
+    node_id = read_text_once(data_dir / "node" / "id")
+    errors = sqlite_module().Error
+    try:
+        connection = connect_readonly(database)
+        try:
+            found = connection.execute(
+                "SELECT path FROM clip_files JOIN events USING (event_id) WHERE node_id = ?"
+                " ORDER BY started_us DESC LIMIT ?",
+                (node_id, _NEWEST_CLIPS),
+            )
+            return [str(row[0]) for row in found]
+        finally:
+            connection.close()
+    except errors:
+        return []
 
 
 def check_one_file_system(data_dir: Path) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from iris.contracts.events import TimeRange
 from iris.store.engine import Store, translated
 from iris.store.events import EventFilters, EventRow
 from iris.store.migrate import SchemaState, schema_state
 from iris.store.system import StoreIdentity
-from iris.store.tables import event_ranges
+from iris.store.tables import clip_files, event_ranges, events
+
+_MOST = 100
 
 
 def integrity_problems(store: Store) -> list[str]:
@@ -87,3 +89,18 @@ def _ranges(store: Store, event_ids: list[str]) -> dict[str, list[TimeRange]]:
         for event_id, start_us, end_us, reason in connection.execute(query):
             found.setdefault(event_id, []).append(TimeRange(start_us, end_us, reason or ""))
     return found
+
+
+def doubled_clips(store: Store) -> list[str]:
+    """Clip files that two rows name, and clips of events that there are not; the constraints forbid both.
+
+    Raises:
+        StoreError: The database is unreachable.
+    """
+    twice = select(clip_files.c.path).group_by(clip_files.c.path).having(func.count() > 1).order_by(clip_files.c.path)
+    lone = select(clip_files.c.path).where(clip_files.c.event_id.not_in(select(events.c.event_id)))
+    with translated(), store.engine.connect() as connection:
+        return [
+            *(f"{path} has two rows" for path in connection.execute(twice.limit(_MOST)).scalars()),
+            *(f"{path} is a clip of no event" for path in connection.execute(lone.limit(_MOST)).scalars()),
+        ]

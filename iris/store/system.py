@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, exists, select
 
 from iris.base.ids import NodeId
 from iris.store.statements import insert
-from iris.store.tables import cameras, events, nodes, store, workers
+from iris.store.tables import cameras, clip_files, events, nodes, store, workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,17 @@ class SystemRepository:
         """Whether the database knows no camera and no event."""
         known = select(exists().select_from(cameras), exists().select_from(events))
         return not any(self._connection.execute(known).one())
+
+    def newest_clips(self, node_id: NodeId, limit: int = 20) -> list[str]:
+        """Paths of the clip files of a node's newest events, relative to DATA_DIR."""
+        query = (
+            select(clip_files.c.path)
+            .join(events, events.c.event_id == clip_files.c.event_id)
+            .where(events.c.node_id == node_id)
+            .order_by(events.c.started_us.desc())
+            .limit(limit)
+        )
+        return list(self._connection.execute(query).scalars())
 
     def node_seen(self, node_id: NodeId, now_us: int, detail: Mapping[str, object]) -> None:
         """A node's sign of life; `detail` must be JSON values without secrets."""

@@ -18,17 +18,21 @@ from iris.adapters.clock import SystemClock
 from iris.adapters.id_source import Uuid7Source
 from iris.adapters.pins import pending_dir, pin_segment
 from iris.base.errors import StoreError
-from iris.base.ids import CameraId, NodeId
+from iris.base.ids import CameraId, EventId, NodeId
 from iris.base.sqlite import connect
 from iris.config import Settings
 from iris.contracts.events import AssembleClip, EventMessage, EventRef, FinaliseEvent
 from iris.domain.event import OpenEvent
+from iris.domain.operation import OperationKind, RemovalReason
 from iris.outbox.camera_db import CameraDb, camera_db_path
 from iris.outbox.marks import RelayMarks
 from iris.outbox.writer import EventOutbox
 from iris.pipeline.clip_workshop import NodeClipWorkshop, NodeHooks
+from iris.store import tables
 from iris.store.engine import Store, open_store, sqlite_url
 from iris.store.migrate import migrate
+from iris.store.operations import OperationDraft
+from iris.store.tombstones import Tombstone
 from tests.builders.events import NODE_ID, S, event_message, uuid_of
 from tests.builders.recorded_camera import RecordedCamera, make_film
 from workers.check_command import check_command, run_check
@@ -116,6 +120,62 @@ class Place:
     def check(self, *, full: bool = False) -> CheckReport:
         return run_check(self.settings, full=full, pause=lambda _s: None)
 
+    def entomb(self, number: int, *, age_s: int, buried: bool = False, row_stays: bool = False) -> None:
+        """A removed event, without what removes its files."""
+        then_us = SystemClock().wall_us() - age_s * S
+        with self.store.writing() as work:
+            row = work.events.get(EventId(uuid_of(number)))
+            stone = Tombstone(
+                event_id=row.event_id, camera_id=row.camera_id, node_id=row.node_id, operation_id=None,
+                reason=RemovalReason.DELETED, started_us=row.started_us, last_seen_us=row.last_seen_us, size_bytes=1,
+                created_us=then_us,
+            )  # fmt: skip
+            if row_stays:
+                work.tombstones.add([stone])
+            else:
+                work.tombstones.entomb([row.event_id], RemovalReason.DELETED, then_us)
+            if buried:
+                work.tombstones.bury([row.event_id], then_us)
+
+    def ask_operation(self, kind: OperationKind = OperationKind.BACKUP, *, age_s: int = 0) -> str:
+        """An operation that was asked for and not begun."""
+        operation_id = Uuid7Source().new_id()
+        camera = CAMERA if kind is OperationKind.CAMERA_DELETION else None
+        draft = OperationDraft(
+            operation_id=operation_id, kind=kind, workflow_id=operation_id, camera_id=camera, request={}
+        )
+        with self.store.writing() as work:
+            work.operations.ask(draft, SystemClock().wall_us() - age_s * S)
+        return operation_id
+
+    def delete_camera(self) -> None:
+        """Only the word that it was deleted."""
+        operation_id = self.ask_operation(OperationKind.CAMERA_DELETION)
+        with self.store.writing() as work:
+            work.operations.finish(operation_id, SystemClock().wall_us(), result={})
+
+    def add_camera(self, **marks: int) -> None:
+        """The camera's row, perhaps marked."""
+        columns = {column.name: column for column in tables.cameras.columns}
+        values: dict[str, object] = {
+            "camera_id": CAMERA, "name": "x", "rtsp_url_sealed": b"x", "rtsp_url_masked": "x", "enabled": True,
+            "recording_mode": "track", "trigger_classes": "[]", "detect_conf": 0.5, "detect_fps": 5, "pre_seconds": 5,
+            "post_seconds": 5, "trigger_cooldown": 5, "created_us": 1, "updated_us": 1, "version": 1, **marks,
+        }  # fmt: skip
+        assert values.keys() <= columns.keys()
+        with self.store.engine.begin() as connection:
+            connection.execute(sa.insert(tables.cameras), values)
+
+    def notify(self, *, due_s_ago: int) -> None:
+        """A notification that waits."""
+        due_us = SystemClock().wall_us() - due_s_ago * S
+        values = {
+            "notification_id": uuid_of(1, "e"), "kind": "event", "event_id": E1, "body": "{}", "created_us": due_us,
+            "due_us": due_us, "attempt_count": 0,
+        }  # fmt: skip
+        with self.store.engine.begin() as connection:
+            connection.execute(sa.insert(tables.notifications), values)
+
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -151,8 +211,8 @@ def test_check_holds_on_a_sound_place(place: Copy, full: bool) -> None:
     report = place.check(full=full)
     assert failing(report) == {}
     assert {rule.name: rule.checked_count for rule in report.rules} == {
-        "integrity": 3, "pair": 1, "window": 2, "clip": 2, "thumbnail": 2, "deadline": 1, "orphan": 4, "pending": 1,
-        "segment": 6,
+        "integrity": 3, "pair": 1, "single": 1, "window": 2, "clip": 2, "thumbnail": 2, "vector": 0, "deadline": 1,
+        "tombstone": 0, "orphan": 4, "pending": 1, "segment": 6, "camera": 0, "operation": 0, "notification": 0,
     }  # fmt: skip
 
 
@@ -197,6 +257,13 @@ def _two_open_gaps(place: Copy) -> None:
     place.camera_sql("INSERT INTO gaps (start_us, reason) VALUES (1, 'unknown'), (2, 'unknown')")
 
 
+def _unknown_node_file(place: Copy) -> None:
+    """A camera's file that has nothing left to do, of a camera that nobody knows."""
+    other = camera_db_path(place.data_dir, uuid_of(2, "c"))
+    with closing(CameraDb(other)):
+        pass
+
+
 E1, E2, E3 = uuid_of(1), uuid_of(2), uuid_of(3)
 FAULTS: list[tuple[str, Callable[[Copy], object], str]] = [
     ("clip", lambda p: p.clip(1).unlink(), "No such file"),
@@ -223,6 +290,19 @@ FAULTS: list[tuple[str, Callable[[Copy], object], str]] = [
     ("pair", lambda p: (p.data_dir / "store.json").unlink(), "has no store.json"),
     ("integrity", lambda p: p.sql("UPDATE alembic_version SET version_num = '0'"), "schema 0, needed is"),
     ("integrity", _two_open_gaps, "2 gaps are open"),
+    ("pair", lambda p: (p.data_dir / "recordings" / ".iris-store").unlink(), "recordings has lost its mark"),
+    ("pair", lambda p: (p.data_dir / "segments" / ".iris-store").write_text("other"), "belongs to store other"),
+    ("tombstone", lambda p: p.entomb(1, age_s=1000, row_stays=True), "has a row and a tombstone"),
+    ("tombstone", lambda p: p.entomb(1, age_s=1000), "its files may still be there"),
+    ("tombstone", lambda p: p.entomb(1, age_s=1000, buried=True), "was removed and its files were, too"),
+    ("camera", lambda p: p.delete_camera(), f"event {E1} is of a camera that was deleted"),
+    ("camera", lambda p: p.delete_camera(), f"was deleted, but recordings/{CAMERA} is there"),
+    ("camera", lambda p: p.delete_camera(), f"was deleted, but node/{CAMERA}.db is there"),
+    ("camera", _unknown_node_file, "belongs to no camera"),
+    ("camera", lambda p: p.add_camera(deleting_us=1), "nobody deletes it"),
+    ("camera", lambda p: p.add_camera(purging_us=1), "nobody purges it"),
+    ("operation", lambda p: p.ask_operation(age_s=90_000), "has made no progress for more than a day"),
+    ("notification", lambda p: p.notify(due_s_ago=90_000), "was due more than a day ago"),
 ]  # fmt: skip
 
 
@@ -279,6 +359,20 @@ def test_check_refuses_when_there_is_no_database(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_check_explains_what_a_removal_is_doing_now(place: Copy) -> None:
+    place.entomb(1, age_s=60)
+    place.notify(due_s_ago=60)
+    place.ask_operation(age_s=60)
+    assert failing(place.check()) == {}
+
+
+def test_check_explains_files_of_a_camera_that_is_being_deleted(place: Copy) -> None:
+    place.ask_operation(OperationKind.CAMERA_DELETION)
+    place.add_camera(deleting_us=1)
+    shutil.copy(place.clip(1), place.clip(9))
+    assert failing(place.check()) == {}
+
+
 @pytest.mark.parametrize("as_json", [False, True])
 def test_command_prints_rule_by_rule_and_fails_when_one_fails(
     place: Copy, as_json: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -296,3 +390,8 @@ def test_command_prints_rule_by_rule_and_fails_when_one_fails(
     (place.data_dir / "store.json").unlink()
     assert check_command(arguments) == 1
     assert "store.json" in capsys.readouterr().out
+    (place.data_dir / "vms.db").unlink()
+    assert check_command(arguments) == 2
+    told = capsys.readouterr()
+    assert "there is no database" in told.err
+    assert (json.loads(told.out)["holds"] is None) if as_json else told.out == ""

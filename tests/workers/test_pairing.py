@@ -81,7 +81,6 @@ def test_pair_refuses_an_empty_database_beside_footage(store: Store, data_dir: P
 
 def test_pair_refuses_an_empty_database_beside_a_mark_and_footage(store: Store, data_dir: Path, tmp_path: Path) -> None:
     pair_store(store, data_dir, IDS)
-    (data_dir / "segments").mkdir()
     (data_dir / "segments" / "x").touch()
     other = _other_store(tmp_path)
     with pytest.raises(StoreMismatchError, match="the database is new"):

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from iris.adapters.media_marks import MEDIA_FOLDERS, check_footage_is_there, make_media_marks
+from iris.adapters.once_file import read_text_once
 from iris.adapters.store_mark import StoreMark, check_mark, first_mark, holds_footage, read_mark
 from iris.base.errors import StoreMismatchError
+from iris.base.ids import NodeId
 from iris.ports import IdSource
-from iris.store.engine import Store
+from iris.store.engine import Repositories, Store
 from iris.store.system import StoreIdentity
 
 
@@ -29,6 +32,7 @@ def pair_store(store: Store, data_dir: Path, ids: IdSource) -> StoreMark:
         if identity is not None:
             in_database = StoreMark(identity.store_id, identity.generation)
             check_mark(data_dir, in_database)
+            _mark_media(work, data_dir)
             return in_database
         if not work.system.is_empty():
             raise StoreMismatchError("the database holds cameras or events but no store id; restore it from a backup")
@@ -40,4 +44,17 @@ def pair_store(store: Store, data_dir: Path, ids: IdSource) -> StoreMark:
         # A mark without footage is left by a start that was cut off between the file and the commit: go on with it.
         mark = read_mark(data_dir) or first_mark(data_dir, ids)
         work.system.pair(StoreIdentity(mark.store_id, mark.generation))
+        # There is no footage, so whatever marks the empty folders had are replaced.
+        make_media_marks(data_dir, mark.store_id)
         return mark
+
+
+def _mark_media(work: Repositories, data_dir: Path) -> None:
+    """Mark the media folders that never had a mark: those of v0.1.0, of a restored copy, of a newer kind."""
+    mark = read_mark(data_dir)
+    if mark is None:
+        return
+    if not mark.folders:
+        node_id = read_text_once(data_dir / "node" / "id")
+        check_footage_is_there(data_dir, work.system.newest_clips(NodeId(node_id or "")))
+    make_media_marks(data_dir, mark.store_id, [name for name in MEDIA_FOLDERS if name not in mark.folders])

@@ -1,0 +1,93 @@
+"""Rules of files: each has a row or an unfinished event that explains it (rules 3 and 6, and the segments)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from iris.adapters.media_files import sha256_of
+from iris.adapters.media_marks import MEDIA_MARK
+from iris.base.errors import StorageError
+from workers.check.view import CheckTask, View
+from workers.check_report import Findings
+
+# A disk of its own has this folder at its top.
+_NOT_OURS = (MEDIA_MARK, "lost+found")
+
+
+def entries(folder: Path, pattern: str) -> Iterator[Path]:
+    """What lies in a media folder and should be ours, by name."""
+    for path in sorted(folder.glob(pattern)):
+        if path.relative_to(folder).parts[0] not in _NOT_OURS:
+            yield path
+
+
+def published_files(task: CheckTask, view: View, found: Findings) -> None:
+    """Rule 3, for clips and for thumbnails."""
+    found.rule("orphan", "each file of clips and thumbnails belongs to an event")
+    for folder, pattern, rows in (
+        ("recordings", "*/*", view.clip_paths),
+        ("thumbnails", "*", view.thumbnail_paths),
+    ):
+        for path in entries(task.data_dir / folder, pattern):
+            found.looked("orphan")
+            relative = path.relative_to(task.data_dir).as_posix()
+            event_id = path.name.partition(".")[0]
+            # A published file may wait for its row while the worker or Temporal is away, a .part is being made.
+            if relative in rows or view.unfinished(event_id) or _being_removed(view, path):
+                continue
+            if event_id in view.removals.buried:
+                found.problem("tombstone", f"{relative} is there, but its event was removed and its files were, too")
+            else:
+                found.problem("orphan", f"{relative} belongs to no event")
+
+
+def _being_removed(view: View, path: Path) -> bool:
+    return view.being_removed(path.parent.name)
+
+
+def kept_footage(task: CheckTask, view: View, found: Findings) -> None:
+    """Rule 6."""
+    found.rule("pending", "footage is kept only for events that still need it")
+    for path in entries(task.data_dir / "pending", "*"):
+        found.looked("pending")
+        if path.name.startswith(".link-"):
+            continue  # a start trying whether hard links work
+        if not view.unfinished(path.name):
+            why = "is finished and released" if path.name in view.terminal else "is not known"
+            found.problem("pending", f"pending/{path.name} is kept, but its event {why}")
+
+
+def segments(task: CheckTask, view: View, found: Findings) -> None:
+    """Each durable row of a segment index has its file, each file its row."""
+    found.rule("segment", f"segment index and files agree{'' if task.full else ' (sizes; --full reads all bytes)'}")
+    indexed: set[str] = set()
+    for camera in view.cameras:
+        for row in camera.segments:
+            found.looked("segment")
+            indexed.add(row.path)
+            # Written to the end and renamed, but its process was killed before the row: the next start adopts it.
+            indexed.add(row.path.removesuffix(".part"))
+            if row.state != "durable" or view.being_removed(camera.camera_id):
+                continue
+            text = _segment_problem(task, task.data_dir / row.path, row.size_bytes, row.sha256)
+            if text is not None:
+                found.problem("segment", f"{row.path} {text}")
+    for path in entries(task.data_dir / "segments", "*/*"):
+        relative = path.relative_to(task.data_dir).as_posix()
+        if relative not in indexed and not _being_removed(view, path):
+            found.problem("segment", f"{relative} is in no index")
+
+
+def _segment_problem(task: CheckTask, path: Path, size_bytes: int | None, sha256: str | None) -> str | None:
+    try:
+        size = path.stat().st_size
+        if size != size_bytes:
+            return f"has {size} bytes, the index says {size_bytes}"
+        if task.full and sha256_of(path) != sha256:
+            return "has other bytes than the index says"
+    except FileNotFoundError:
+        return "is in the index, but the file is missing"
+    except (OSError, StorageError) as error:
+        return f"cannot be read: {error}"
+    return None
