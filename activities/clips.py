@@ -51,6 +51,12 @@ class ClipActivities:
         with errors_told():
             self._workshop.release(ref)
 
+    @activity.defn(name=names.ACTIVITY_DISCARD_EVENT, no_thread_cancel_exception=True)
+    def discard_event(self, ref: EventRef) -> None:
+        """Every file of a removed event goes, with its pins and outbox rows."""
+        with errors_told():
+            self._workshop.discard(ref)
+
     def _wait_until_settled(self, request: AssembleClip) -> None:
         """Return when nothing more can come for the window, or when waiting longer is no use."""
         patience_s = SEGMENT_PATIENCE.total_seconds()

@@ -14,6 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from iris.base.ids import CameraId
+    from iris.contracts.camera_removal import (
+        CameraEventsPage,
+        CameraRemains,
+        CameraRemovalStart,
+        CameraSurvey,
+        EntombedRows,
+        KnownEvents,
+        NodeEvents,
+        RemovalEnd,
+        RemovalPlan,
+        SurveyNote,
+    )
     from iris.contracts.events import (
         AssembleClip,
         ClipResult,
@@ -23,7 +35,17 @@ if TYPE_CHECKING:
         RecordedEvent,
         ThumbnailResult,
     )
+    from iris.contracts.operations import OperationEnd, OperationProgress
+    from iris.contracts.removal import (
+        BurialPlace,
+        BuriedEvents,
+        EntombedPage,
+        EventDeletionStart,
+        PurgedFiles,
+        RemovedEvents,
+    )
     from iris.domain.event import OpenEvent
+    from iris.domain.operation import OperationTask, WorkflowReport
     from iris.domain.recording import ManualRecording
     from iris.domain.segment import Gap, Segment
     from iris.domain.status import CameraStatus, GpuMemory, NodeFacts
@@ -111,6 +133,28 @@ class WorkflowStarter(Protocol):
         ...
 
 
+class OperationStarter(Protocol):
+    """Starts the workflow of an operation, whose row is committed already."""
+
+    async def start(self, task: OperationTask) -> None:
+        """Start it; returns when acknowledged, or when a workflow of that id exists or existed.
+
+        Raises:
+            UnavailableError: Try again later.
+            InputError: It will never be accepted.
+            ConfigError: Temporal lets nobody in (permission, namespace).
+        """
+        ...
+
+    async def report(self, workflow_id: str) -> WorkflowReport:
+        """What became of a workflow.
+
+        Raises:
+            UnavailableError, ConfigError: As `start`.
+        """
+        ...
+
+
 class EventRecords(Protocol):
     """The events of the main database, as activities need them (implemented by `iris.store`)."""
 
@@ -120,6 +164,106 @@ class EventRecords(Protocol):
 
     def finalise(self, request: FinaliseEvent) -> RecordedEvent:
         """Terminal state with clip rows and gaps, once."""
+        ...
+
+
+class OperationRecords(Protocol):
+    """The operations of the main database, as activities need them (implemented by `iris.store`)."""
+
+    def progress(self, report: OperationProgress) -> None:
+        """It runs, and so far did this; a finished one stays as it is."""
+        ...
+
+    def finish(self, end: OperationEnd) -> None:
+        """Its end, once; a second call changes nothing."""
+        ...
+
+
+class EventRemovals(Protocol):
+    """Removed events of the main database, as activities need them (implemented by `iris.store`)."""
+
+    def entomb_page(self, start: EventDeletionStart) -> EntombedPage:
+        """Remove the rows of the next page of what an event deletion selects, and leave tombstones."""
+        ...
+
+    def waiting_nodes(self, operation_id: str) -> tuple[str, ...]:
+        """Nodes that may hold files of events which an operation removed."""
+        ...
+
+    def waiting_files(self, place: BurialPlace) -> RemovedEvents:
+        """A page of removed events whose files may still be on a node."""
+        ...
+
+    def bury(self, buried: BuriedEvents) -> None:
+        """Their files are gone for good; idempotent."""
+        ...
+
+
+class EventFiles(Protocol):
+    """Files of events on one node (implemented by adapters)."""
+
+    def purge(self, removed: RemovedEvents, progress: ProgressSink) -> PurgedFiles:
+        """Remove every file of these events, for good; idempotent, durable."""
+        ...
+
+
+class CameraRemovalRecords(Protocol):
+    """Removals of cameras in the main database, as activities need them (implemented by `iris.store`)."""
+
+    def begin(self, start: CameraRemovalStart) -> RemovalPlan:
+        """Whose turn it is, and which nodes may hold something of the camera."""
+        ...
+
+    def note_survey(self, note: SurveyNote) -> None:
+        """Keep what was found on a node; what was kept before stays."""
+        ...
+
+    def entomb_known(self, known: KnownEvents) -> None:
+        """Tombstones for events that a node knows and that have no row."""
+        ...
+
+    def entomb_page(self, start: CameraRemovalStart) -> EntombedRows:
+        """Remove the next rows of the camera's events, whatever their state; leave tombstones, count."""
+        ...
+
+    def finish(self, start: CameraRemovalStart) -> RemovalEnd:
+        """End it with its certificate unless rows are left; a second call answers the same."""
+        ...
+
+
+class CameraSwitch(Protocol):
+    """Whether a node runs a camera (implemented by the node)."""
+
+    def stop(self, camera_id: str) -> None:
+        """Return when no process of the camera lives and none can be started; blocking.
+
+        Raises:
+            UnavailableError: The database still wants it, or a process has not ended yet; try again.
+        """
+        ...
+
+    def resume(self, camera_id: str) -> None:
+        """Look at the database now: the camera may run again."""
+        ...
+
+
+class CameraFootage(Protocol):
+    """Everything of one camera on a node's disk; its process has ended."""
+
+    def survey(self, camera_id: str, progress: ProgressSink) -> CameraSurvey:
+        """Count what is there; removes nothing."""
+        ...
+
+    def events(self, page: CameraEventsPage) -> NodeEvents:
+        """A page of the events that the camera's own file knows."""
+        ...
+
+    def purge(self, camera_id: str, progress: ProgressSink) -> None:
+        """Remove all of it, for good; idempotent."""
+        ...
+
+    def remains(self, camera_id: str) -> CameraRemains:
+        """What is still there."""
         ...
 
 
@@ -140,6 +284,10 @@ class ClipWorkshop(Protocol):
 
     def release(self, ref: EventRef) -> None:
         """Unlink pins; mark the event terminal for the relay."""
+        ...
+
+    def discard(self, ref: EventRef) -> None:
+        """Remove every file of an event that was removed meanwhile, then release it."""
         ...
 
     def close_abandoned(self, ref: EventRef) -> EventMessage | None:

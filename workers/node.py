@@ -116,7 +116,7 @@ class _Node:
 
         async def work() -> None:
             await keep_worker_running(
-                services.link, lambda client: node_worker(client, node_id, services.workshop, clock), self._stop
+                services.link, lambda client: node_worker(client, node_id, services.families), self._stop
             )
 
         async def door() -> None:

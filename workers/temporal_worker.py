@@ -7,27 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.exceptions import FailureError
 from temporalio.worker import Worker
 
-from activities.clips import ClipActivities
-from activities.events import EventActivities
 from iris.adapters.temporal import TemporalLink
 from iris.base.backoff import backoff_delay_s
 from iris.base.errors import IrisError
 from iris.base.log import get_logger
 from iris.contracts import names
-from iris.ports import ClipWorkshop, Clock, EventRecords
 from workflows.event import EventWorkflow
+from workflows.event_deletion import EventDeletionWorkflow
 
 # A stop takes 10 s at most: activities get this long to end by themselves, then they are told to stop.
 GRACE: Final = timedelta(seconds=6)
@@ -55,14 +54,22 @@ class _OneLine(logging.Filter):
 _ONE_LINE: Final = _OneLine()
 
 
-def iris_worker(client: Client, records: EventRecords) -> Worker:
-    """The worker of queue `iris`: all workflows, and the activities of the main database."""
-    events = EventActivities(records)
+# Every workflow of Iris; a new one is registered by its line here.
+WORKFLOWS: Final[tuple[type, ...]] = (EventWorkflow, EventDeletionWorkflow)
+
+
+def iris_worker(client: Client, families: Sequence[object]) -> Worker:
+    """The worker of queue `iris`: all workflows, and the activities of the main database.
+
+    Args:
+        client: Connected client.
+        families: Instances whose methods are activities, as `workers.wiring.worker` builds them.
+    """
     return Worker(
         client,
         task_queue=names.QUEUE_IRIS,
-        workflows=[EventWorkflow],
-        activities=[events.record_event, events.finalise_event],
+        workflows=WORKFLOWS,
+        activities=activities_of(families),
         activity_executor=ThreadPoolExecutor(_DATABASE_THREADS, thread_name_prefix="activity"),
         max_concurrent_activities=_DATABASE_THREADS,
         max_cached_workflows=_CACHED_WORKFLOWS,
@@ -70,24 +77,30 @@ def iris_worker(client: Client, records: EventRecords) -> Worker:
     )
 
 
-def node_worker(client: Client, node_id: str, workshop: ClipWorkshop, clock: Clock) -> Worker:
-    """The worker of a node's own queue: the activities that touch its files."""
-    clips = ClipActivities(workshop, clock)
+def node_worker(client: Client, node_id: str, families: Sequence[object]) -> Worker:
+    """The worker of a node's own queue: the activities that touch its files.
+
+    Args:
+        client: Connected client.
+        node_id: The node whose queue it is.
+        families: Instances whose methods are activities, as `workers.wiring.node` builds them.
+    """
     return Worker(
         client,
         task_queue=names.node_queue(node_id),
-        activities=[
-            clips.assemble_clip,
-            clips.publish_thumbnail,
-            clips.close_abandoned_event,
-            clips.release_event,
-        ],
+        activities=activities_of(families),
         activity_executor=ThreadPoolExecutor(_CLIP_THREADS, thread_name_prefix="clip"),
         max_concurrent_activities=_CLIP_THREADS,
         max_heartbeat_throttle_interval=_HEARTBEAT_OFTEN,
         default_heartbeat_throttle_interval=_HEARTBEAT_OFTEN,
         graceful_shutdown_timeout=GRACE,
     )
+
+
+def activities_of(families: Sequence[object]) -> list[Callable[..., Any]]:
+    """Every method of these instances that is declared as an activity."""
+    methods = [method for family in families for _, method in inspect.getmembers(family, inspect.ismethod)]
+    return [method for method in methods if hasattr(method, "__temporal_activity_definition")]
 
 
 async def keep_worker_running(

@@ -14,6 +14,8 @@ from iris.base.errors import StoreError
 from iris.base.log import configure_logging, get_logger
 from iris.base.timebase import seconds_to_us
 from iris.config import Settings, load_settings
+from workers.operation_keeper import OperationKeeper
+from workers.schedules import ScheduleKeeper, schedule_table
 from workers.temporal_worker import iris_worker, keep_worker_running
 from workers.wiring.worker import WorkerProcess, build_worker, prepare_database
 
@@ -38,14 +40,16 @@ async def _run(settings: Settings) -> None:
         loop.add_signal_handler(sig, stop.set)
     process = build_worker(settings)
     if await _prepared(settings, process, stop):
-        heartbeat = asyncio.create_task(_tell_alive(process))
+        keeper = OperationKeeper(process.store, process.operations, process.clock)
+        tasks = [asyncio.create_task(job) for job in (_tell_alive(process), keeper.run())]
         try:
             await keep_worker_running(
-                process.link, lambda client: iris_worker(client, process.records), stop, register=True
+                process.link, lambda client: iris_worker(client, process.families), stop, register=True
             )
         finally:
-            heartbeat.cancel()
-            await asyncio.gather(heartbeat, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
     get_logger().info("stopped")
 
 

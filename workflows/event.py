@@ -24,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
         GAP_UNKNOWN,
         KIND_CLOSED,
         STATE_CLOSING,
+        STATE_DELETED,
         STATE_FAILED,
         STATE_OPEN,
         AssembleClip,
@@ -75,7 +76,8 @@ class EventWorkflow:
             outcome = EventOutcome(state=self._state, summary="Finished before; only released again.")
         else:
             outcome = await self._finish(closed)
-        await self._release()
+        # Histories from before events could be removed never have this state.
+        await (self._discard() if self._state == STATE_DELETED else self._release())
         await workflow.wait_condition(workflow.all_handlers_finished)
         return outcome
 
@@ -181,6 +183,9 @@ class EventWorkflow:
             summary=f"Write the result: {clip.state}",
         )
         self._enter(recorded.state)
+        if recorded.state == STATE_DELETED:
+            self._tell("result", "removed meanwhile: what was made of it goes")
+            return EventOutcome(state=recorded.state, summary="Removed while its clip was being made.")
         summary = clip.failure or clip.summary or f"{len(clip.files)} file(s)"
         self._tell("result", f"{recorded.state}: {summary}")
         return EventOutcome(state=recorded.state, summary=summary, gap_count=len(clip.missing))
@@ -246,6 +251,17 @@ class EventWorkflow:
         except ActivityError as error:
             _raise_if_cancelled(error)
             self._tell("release", f"not released: {_reason(error)}")
+
+    async def _discard(self) -> None:
+        """The event was removed: so is whatever was published since. Its host is waited for, however long."""
+        await workflow.execute_activity(
+            activities.discard_event,
+            self._ref,
+            task_queue=self._node_queue,
+            start_to_close_timeout=policies.PURGE_TIMEOUT,
+            retry_policy=policies.RETRY,
+            summary="The event was removed: discard its files, pinned segments and outbox rows",
+        )
 
     def _show_start(self) -> None:
         updates: list[SearchAttributeUpdate[Any]] = [

@@ -30,7 +30,7 @@ from iris.contracts.workflows import EventWorkflow
 
 # The client's own tries end after 2 s (its default is 10 s, whatever the timeout of a call is).
 _RETRY: Final = RetryConfig(max_elapsed_time_millis=2000, max_retries=3)
-_RPC_TIMEOUT: Final = timedelta(seconds=3)
+RPC_TIMEOUT: Final = timedelta(seconds=3)
 # Bounds what the two above do not: connecting, and the server's wish to be asked again later.
 _CALL_LIMIT_S: Final = 5.0
 _PROBE_LIMIT_S: Final = 2.0
@@ -138,7 +138,7 @@ class TemporalLink:
         client = await self.client()
         listing = ListSearchAttributesRequest(namespace=self._namespace)
         try:
-            known = await self.call(client.operator_service.list_search_attributes(listing, timeout=_RPC_TIMEOUT))
+            known = await self.call(client.operator_service.list_search_attributes(listing, timeout=RPC_TIMEOUT))
             missing = {
                 name: kind for name, kind in names.SEARCH_ATTRIBUTES.items() if name not in known.custom_attributes
             }
@@ -146,7 +146,7 @@ class TemporalLink:
                 request = AddSearchAttributesRequest(namespace=self._namespace)
                 for name, kind in missing.items():
                     request.search_attributes[name] = IndexedValueType.Value(f"INDEXED_VALUE_TYPE_{kind.upper()}")
-                await self.call(client.operator_service.add_search_attributes(request, timeout=_RPC_TIMEOUT))
+                await self.call(client.operator_service.add_search_attributes(request, timeout=RPC_TIMEOUT))
         except (ConfigError, InputError) as error:
             attributes = " ".join(f"--name {name} --type {kind}" for name, kind in names.SEARCH_ATTRIBUTES.items())
             raise ConfigError(
@@ -180,7 +180,7 @@ class TemporalStarter:
             start_signal=names.SIGNAL_EVENT_MESSAGE,
             start_signal_args=[message],
             static_summary=f"{labels_text(message.labels)}, since {clock_text(message.started_us)}",
-            rpc_timeout=_RPC_TIMEOUT,
+            rpc_timeout=RPC_TIMEOUT,
         )
         try:
             await self._link.call(request)
@@ -196,22 +196,27 @@ class TemporalStarter:
         client = await self._link.client()
         handle = client.get_workflow_handle(names.event_workflow_id(event_id))
         try:
-            await self._link.call(_found(handle.describe(rpc_timeout=_RPC_TIMEOUT)))
-        except _WorkflowUnknownError:
+            await self._link.call(found(handle.describe(rpc_timeout=RPC_TIMEOUT)))
+        except WorkflowUnknownError:
             return False
         return True
 
 
-class _WorkflowUnknownError(Exception):
+class WorkflowUnknownError(Exception):
     """Temporal answered, and has no such workflow."""
 
 
-async def _found(request: Awaitable[object]) -> None:
+async def found(request: Awaitable[T]) -> T:
+    """Await a request about one workflow.
+
+    Raises:
+        WorkflowUnknownError: Temporal answered, and has no such workflow.
+    """
     try:
-        await request
+        return await request
     except RPCError as error:
         if error.status == RPCStatusCode.NOT_FOUND and not _is_about_namespace(error):
-            raise _WorkflowUnknownError from None
+            raise WorkflowUnknownError from None
         raise
 
 

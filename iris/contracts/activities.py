@@ -51,3 +51,9 @@ def finalise_event(request: FinaliseEvent) -> RecordedEvent:
 def release_event(ref: EventRef) -> None:
     """Queue of the node: unlink the pins and drop the outbox rows of a finished event."""
     raise NotImplementedError
+
+
+@activity.defn(name=names.ACTIVITY_DISCARD_EVENT)
+def discard_event(ref: EventRef) -> None:
+    """Queue of the node: remove every file of an event that was removed meanwhile, and release it; idempotent."""
+    raise NotImplementedError

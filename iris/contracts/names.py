@@ -26,6 +26,28 @@ ACTIVITY_ASSEMBLE_CLIP = "assemble_clip"
 ACTIVITY_PUBLISH_THUMBNAIL = "publish_thumbnail"
 ACTIVITY_FINALISE_EVENT = "finalise_event"
 ACTIVITY_RELEASE_EVENT = "release_event"
+ACTIVITY_DISCARD_EVENT = "discard_event"
+
+ACTIVITY_OPERATION_PROGRESS = "operation_progress"
+ACTIVITY_OPERATION_FINISH = "operation_finish"
+
+ACTIVITY_ENTOMB_EVENTS = "entomb_events"
+ACTIVITY_WAITING_NODES = "waiting_nodes"
+ACTIVITY_WAITING_FILES = "waiting_files"
+ACTIVITY_PURGE_EVENT_FILES = "purge_event_files"
+ACTIVITY_BURY_EVENTS = "bury_events"
+
+ACTIVITY_BEGIN_CAMERA_REMOVAL = "begin_camera_removal"
+ACTIVITY_NOTE_CAMERA_SURVEY = "note_camera_survey"
+ACTIVITY_ENTOMB_KNOWN_EVENTS = "entomb_known_events"
+ACTIVITY_ENTOMB_CAMERA_EVENTS = "entomb_camera_events"
+ACTIVITY_FINISH_CAMERA_REMOVAL = "finish_camera_removal"
+ACTIVITY_STOP_CAMERA = "stop_camera"
+ACTIVITY_SURVEY_CAMERA = "survey_camera"
+ACTIVITY_LIST_CAMERA_EVENTS = "list_camera_events"
+ACTIVITY_PURGE_CAMERA = "purge_camera"
+ACTIVITY_LOOK_FOR_REMAINS = "look_for_remains"
+ACTIVITY_RESUME_CAMERA = "resume_camera"
 
 # name -> Temporal type; `iris worker` registers them at its start. No names of people or addresses in any.
 SEARCH_ATTRIBUTES = {

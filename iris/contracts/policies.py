@@ -25,3 +25,15 @@ RETRY = RetryPolicy(
     backoff_coefficient=2.0,
     maximum_interval=timedelta(seconds=30),
 )
+
+# A page of rows in one transaction, beside others that write.
+PAGE_TIMEOUT = timedelta(minutes=1)
+# A page of files: unlinked in a second, forced to a disk that is busy recording in some more.
+PURGE_TIMEOUT = timedelta(minutes=5)
+# Pages of one run of a workflow; at 20 kB for 200 events its history stays far below the size that Temporal warns of.
+PAGES_PER_RUN = 25
+
+# Stopping a camera takes 8 s at worst, and the lock of a process that is just dying some more.
+CAMERA_STEP_TIMEOUT = timedelta(minutes=1)
+# What is refused for good is looked at by a person; until then it is tried again now and then.
+REFUSED_PAUSE = timedelta(minutes=1)

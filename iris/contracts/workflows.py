@@ -6,6 +6,7 @@ from temporalio import workflow
 
 from iris.contracts import names
 from iris.contracts.events import EventMessage, EventOutcome, EventStart
+from iris.contracts.removal import EventDeletionResult, EventDeletionStart
 
 
 @workflow.defn(name=names.WORKFLOW_EVENT)
@@ -20,4 +21,14 @@ class EventWorkflow:
     @workflow.signal(name=names.SIGNAL_EVENT_MESSAGE)
     def message(self, message: EventMessage) -> None:
         """One outbox row."""
+        raise NotImplementedError
+
+
+@workflow.defn(name=names.WORKFLOW_EVENT_DELETION)
+class EventDeletionWorkflow:
+    """One request to delete events, from their rows to the last of their files."""
+
+    @workflow.run
+    async def run(self, start: EventDeletionStart) -> EventDeletionResult:
+        """See `workflows/event_deletion.py`."""
         raise NotImplementedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -38,3 +39,33 @@ class RemovalReason(StrEnum):
     REPOINT = "repoint"  # its camera was given another address
     AGE = "age"  # retention: older than it may be
     SPACE = "space"  # retention: the newest footage needed its room
+
+
+@dataclass(frozen=True, slots=True)
+class OperationTask:
+    """What the start of an operation's workflow needs to know; `camera_id` where it is about one camera."""
+
+    operation_id: str
+    kind: OperationKind
+    workflow_id: str
+    camera_id: str | None
+
+
+class WorkflowFate(StrEnum):
+    """What Temporal says of a workflow."""
+
+    UNKNOWN = "unknown"  # never started, or Temporal lost its database
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    TERMINATED = "terminated"  # somebody did, in Temporal's pages
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowReport:
+    """The fate of a workflow; `reason` is its own sentence where it failed, else empty."""
+
+    fate: WorkflowFate
+    reason: str = ""

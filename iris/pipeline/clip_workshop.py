@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from iris.adapters.av_clip import ClipSource, MuxedClip, SourceChain, UnusableSegmentError, check_segment, mux_clip
 from iris.adapters.av_clip_check import keyframe_jpeg, verify_clip
+from iris.adapters.event_files import DiskEventFiles
 from iris.adapters.media_files import make_dir, publish, sha256_of, translated, unlink_durably
 from iris.adapters.pins import pending_dir, pinned_files, release_pins
 from iris.base.errors import NotFoundError, StorageError
@@ -32,6 +33,7 @@ from iris.contracts.events import (
     ThumbnailResult,
     TimeRange,
 )
+from iris.contracts.removal import EventPlace, RemovedEvents
 from iris.domain.event import EndReason, EventState
 from iris.domain.segment import GapReason, Segment
 from iris.media.clip_plan import RUN_BORDER_US, ClipGroup, ClipPlan, Recorded, Span, plan_clip
@@ -142,6 +144,18 @@ class NodeClipWorkshop:
             StorageError: A pin cannot be removed now.
         """
         release_pins(self._data_dir, ref.event_id)
+        self._hooks.mark_terminal(ref.camera_id, ref.event_id)
+
+    def discard(self, ref: EventRef) -> None:
+        """Remove every file of an event that was removed meanwhile, then release it. Idempotent.
+
+        Raises:
+            InputError: An id is none.
+            StorageError: A file cannot be removed now, or its clip is still being made.
+        """
+        with self._alone(ref.event_id):
+            place = EventPlace(ref.event_id, ref.camera_id)
+            DiskEventFiles(self._data_dir).purge(RemovedEvents((place,)), lambda *_: None)
         self._hooks.mark_terminal(ref.camera_id, ref.event_id)
 
     def close_abandoned(self, ref: EventRef) -> EventMessage | None:

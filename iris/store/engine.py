@@ -23,7 +23,9 @@ from iris.base.redact import redact
 from iris.base.sqlite import BUSY_TIMEOUT_S, pragmas, sqlite_module
 from iris.store.cameras import CameraRepository
 from iris.store.events import EventRepository
+from iris.store.holds import HoldRepository
 from iris.store.operations import OperationRepository
+from iris.store.removals import RemovalRepository
 from iris.store.system import SystemRepository
 from iris.store.tombstones import TombstoneRepository
 
@@ -39,6 +41,8 @@ class Repositories:
     system: SystemRepository
     operations: OperationRepository
     tombstones: TombstoneRepository
+    removals: RemovalRepository
+    holds: HoldRepository
 
 
 def _on(connection: Connection) -> Repositories:
@@ -48,6 +52,8 @@ def _on(connection: Connection) -> Repositories:
         SystemRepository(connection),
         OperationRepository(connection),
         TombstoneRepository(connection),
+        RemovalRepository(connection),
+        HoldRepository(connection),
     )
 
 

@@ -8,7 +8,7 @@ each for their clip files and missing ranges, and never counts rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -23,6 +23,7 @@ from sqlalchemy import (
     String,
     bindparam,
     delete,
+    or_,
     select,
     tuple_,
     update,
@@ -43,11 +44,13 @@ from iris.contracts.events import (
 from iris.domain.event import EndReason, EventState
 from iris.store.cursors import check_limit, decode_cursor, encode_cursor
 from iris.store.statements import insert
-from iris.store.tables import clip_files, event_labels, event_ranges, events
+from iris.store.tables import cameras, clip_files, event_labels, event_ranges, events
 from iris.store.tombstones import TombstoneRepository
 
 _MAY_LACK = (EventState.PARTIAL.value, EventState.FAILED.value)
 _TERMINAL = tuple(state.value for state in EventState if state.terminal)
+# Looked up once per statement: an installation has hundreds of cameras, and hardly ever one that leaves.
+_LEAVING = select(cameras.c.camera_id).where(or_(cameras.c.deleting_us.is_not(None), cameras.c.purging_us.is_not(None)))
 _Row = Row[*tuple[Any, ...]]
 _CLIP_FILE_FIELDS = tuple(column.name for column in clip_files.columns if column.name not in ("event_id", "part"))
 
@@ -87,13 +90,18 @@ class EventRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilters:
-    """Which events a page shows; what is None does not filter. `from_us` <= started < `to_us`."""
+    """Which events a page shows; what is None does not filter. `from_us` <= started < `to_us`.
+
+    `leaving`: also those of cameras that are being deleted or repointed, which are there for checks alone.
+    """
 
     camera_id: CameraId | None = None
     from_us: int | None = None
     to_us: int | None = None
     label: str | None = None
     state: EventState | None = None
+    held: bool | None = None
+    leaving: bool = False
 
 
 class EventRepository:
@@ -157,9 +165,10 @@ class EventRepository:
         """One event with its files and ranges.
 
         Raises:
-            NotFoundError: There is none of this id.
+            NotFoundError: There is none of this id, or its camera's footage is being removed.
         """
-        row = self._connection.execute(select(events).where(events.c.event_id == event_id)).one_or_none()
+        query = select(events).where(events.c.event_id == event_id, events.c.camera_id.not_in(_LEAVING))
+        row = self._connection.execute(query).one_or_none()
         if row is None:
             raise NotFoundError(f"there is no event {event_id}")
         spans = self._connection.execute(_COVERED_OF, {"event_id": event_id})
@@ -188,6 +197,12 @@ class EventRepository:
         page = self._with_details(rows[:limit])
         more = len(rows) > limit
         return page, encode_cursor(page[-1].started_us, page[-1].event_id) if more else None
+
+    def some(self, event_ids: Collection[str]) -> list[EventRow]:
+        """Those of these events that exist, newest first; at most 500 at once."""
+        key = (events.c.started_us.desc(), events.c.event_id.desc())
+        query = select(events).where(events.c.event_id.in_(list(event_ids))).order_by(*key)
+        return self._with_details(self._connection.execute(query).all())
 
     def unfinished(self) -> list[EventRow]:
         """Every event without a terminal state, oldest first; there are few."""
@@ -342,6 +357,10 @@ def _page_query(given: frozenset[str]) -> Select[Any]:
         query = query.where(key[0] < bindparam("to_us"))
     if "state" in given:
         query = query.where(events.c.state == bindparam("state"))
+    if given & {"held", "free"}:
+        query = query.where(events.c.hold_us.is_not(None) if "held" in given else events.c.hold_us.is_(None))
+    if "leaving" not in given:
+        query = query.where(camera.not_in(_LEAVING))
     if "after_us" in given:
         query = query.where(tuple_(*key) < tuple_(bindparam("after_us", type_=BigInteger), bindparam("after_id")))
     if "skip" in given:
@@ -357,6 +376,10 @@ def _page_values(filters: EventFilters, limit: int, cursor: str | None, offset: 
         "from_us": filters.from_us,
         "to_us": filters.to_us,
         "state": None if filters.state is None else filters.state.value,
+        # Which of the two is named chooses the statement; the value goes nowhere.
+        "held": filters.held or None,
+        "free": filters.held is False or None,
+        "leaving": filters.leaving or None,
         "after_us": after_us,
         "after_id": after_id,
         "skip": offset or None,

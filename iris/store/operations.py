@@ -9,17 +9,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, delete, select, tuple_, update
 
 from iris.base.errors import NotFoundError
 from iris.base.ids import CameraId
-from iris.domain.operation import OperationKind, OperationState
+from iris.domain.operation import OperationKind, OperationState, OperationTask
 from iris.store.cursors import check_limit, decode_cursor, encode_cursor
 from iris.store.statements import insert
 from iris.store.tables import operations
 
+# In `progress`: where the next page of the work begins. Of the workflow alone, shown to nobody.
+PROGRESS_CURSOR: Final = "cursor"
 _FINISHED = tuple(state.value for state in OperationState if state.finished)
 
 
@@ -42,6 +44,10 @@ class OperationRow:
     created_us: int
     updated_us: int
     finished_us: int | None
+
+    def task(self) -> OperationTask:
+        """What the start of its workflow needs."""
+        return OperationTask(self.operation_id, self.kind, self.workflow_id, self.camera_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +89,18 @@ class OperationRepository:
         Raises:
             NotFoundError: There is none of this id.
         """
-        query = select(operations).where(operations.c.operation_id == operation_id)
+        return self._one(select(operations).where(operations.c.operation_id == operation_id), operation_id)
+
+    def locked(self, operation_id: str) -> OperationRow:
+        """One operation that nobody else changes until this transaction ends.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        query = select(operations).where(operations.c.operation_id == operation_id).with_for_update()
+        return self._one(query, operation_id)
+
+    def _one(self, query: Select[Any], operation_id: str) -> OperationRow:
         row = self._connection.execute(query).one_or_none()
         if row is None:
             raise NotFoundError(f"there is no operation {operation_id}")
@@ -138,12 +155,22 @@ class OperationRepository:
         return [_domain(row) for row in self._connection.execute(query)]
 
     def progress(self, operation_id: str, progress: Mapping[str, Any], now_us: int) -> None:
-        """It runs, and so far did this; a finished one stays as it is."""
-        self._connection.execute(
-            update(operations)
-            .where(operations.c.operation_id == operation_id, operations.c.state.not_in(_FINISHED))
-            .values(state=OperationState.RUNNING.value, progress=json.dumps(progress), updated_us=now_us)
-        )
+        """It runs, and so far did this; values of other names stay, and so does a finished operation.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        row = self.locked(operation_id)
+        if not row.state.finished:
+            self._connection.execute(
+                update(operations)
+                .where(operations.c.operation_id == operation_id)
+                .values(
+                    state=OperationState.RUNNING.value,
+                    progress=json.dumps({**row.progress, **progress}),
+                    updated_us=now_us,
+                )
+            )
 
     def finish(
         self, operation_id: str, now_us: int, *, result: Mapping[str, Any], failure: str | None = None
@@ -166,6 +193,12 @@ class OperationRepository:
             )
         )
         return self.get(operation_id)
+
+    def forget_older(self, before_us: int) -> int:
+        """Drop what ended long ago; answers how many. Deletions of cameras stay: they keep late messages away."""
+        old = (operations.c.finished_us.is_not(None), operations.c.finished_us < before_us)
+        lasting = operations.c.kind == OperationKind.CAMERA_DELETION.value
+        return self._connection.execute(delete(operations).where(*old, ~lasting)).rowcount
 
 
 def _domain(row: Row[Any]) -> OperationRow:

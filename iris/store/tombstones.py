@@ -115,21 +115,39 @@ class TombstoneRepository:
         )
         return any(self._connection.execute(query).one())
 
-    def unburied(self, *, node_id: NodeId | None = None, limit: int = 500) -> list[Tombstone]:
+    def unburied(
+        self, *, node_id: NodeId | None = None, operation_id: str | None = None, limit: int = 500
+    ) -> list[Tombstone]:
         """Removed events whose files may still exist, oldest first."""
         query = select(tombstones).where(tombstones.c.buried_us.is_(None))
         if node_id is not None:
             query = query.where(tombstones.c.node_id == node_id)
+        if operation_id is not None:
+            query = query.where(tombstones.c.operation_id == operation_id)
         query = query.order_by(tombstones.c.created_us, tombstones.c.event_id).limit(limit)
         return [_domain(row) for row in self._connection.execute(query)]
 
-    def bury(self, event_ids: Collection[str], now_us: int) -> None:
-        """Their files are gone and their folders forced to disk; idempotent, at most 500 at once."""
-        self._connection.execute(
+    def waiting_nodes(self, operation_id: str) -> list[NodeId]:
+        """Nodes that may hold files of events which an operation removed."""
+        query = (
+            select(tombstones.c.node_id)
+            .where(tombstones.c.operation_id == operation_id, tombstones.c.buried_us.is_(None))
+            .distinct()
+            .order_by(tombstones.c.node_id)
+        )
+        return [NodeId(row.node_id) for row in self._connection.execute(query)]
+
+    def bury(self, event_ids: Collection[str], now_us: int) -> int:
+        """Their files are gone and their folders forced to disk; idempotent, at most 500 at once.
+
+        Returns:
+            How many were not buried before.
+        """
+        return self._connection.execute(
             update(tombstones)
             .where(tombstones.c.event_id.in_(list(event_ids)), tombstones.c.buried_us.is_(None))
             .values(buried_us=now_us)
-        )
+        ).rowcount
 
     def page(
         self, *, limit: int = 50, cursor: str | None = None, reasons: Collection[RemovalReason] = ()

@@ -32,6 +32,7 @@ class FakeClipWorkshop:
         self.published: dict[str, ClipResult] = {}
         self.assembled: list[AssembleClip] = []
         self.released: list[str] = []
+        self.discarded: list[str] = []
         self.settled_asked = threading.Event()
         self.assembling = threading.Event()
         self.hold = threading.Event()
@@ -78,6 +79,11 @@ class FakeClipWorkshop:
     def release(self, ref: EventRef) -> None:
         with self._lock:
             self.released.append(ref.event_id)
+
+    def discard(self, ref: EventRef) -> None:
+        with self._lock:
+            self.published.pop(ref.event_id, None)
+            self.discarded.append(ref.event_id)
 
     def close_abandoned(self, ref: EventRef) -> EventMessage | None:
         with self._lock:

@@ -7,7 +7,7 @@ import threading
 from iris.base.errors import IrisError
 from iris.contracts.events import EventMessage, FinaliseEvent, RecordedEvent
 
-TERMINAL = ("ready", "partial", "failed")
+TERMINAL = ("ready", "partial", "failed", "deleted")
 
 
 class FakeEventRecords:

@@ -17,6 +17,7 @@ from iris.store.engine import Store, open_store, sqlite_url
 from iris.store.migrate import migrate
 from tests.fakes.clock import SimulatedClock
 from tests.fakes.node import FACTS, FakeGpuProbe, FakeNodeLink, FakeTemporalProbe
+from tests.fakes.operation_starter import FakeOperationStarter
 from web.api.app import create_app
 from web.api.auth import Access
 from web.api.metrics import ApiMetrics
@@ -34,6 +35,7 @@ class World:
     services: Services
     store: Store
     node: FakeNodeLink
+    operations: FakeOperationStarter
     temporal: FakeTemporalProbe
     gpu: FakeGpuProbe
     clock: SimulatedClock
@@ -73,11 +75,12 @@ def build_world(store: Store, data_dir: Path, access: Access) -> World:
     node, temporal, gpu, clock = FakeNodeLink(), FakeTemporalProbe(), FakeGpuProbe(), SimulatedClock()
     vitals = Vitals(store, node, temporal, gpu, clock)
     vault = open_vault(data_dir)
+    operations = FakeOperationStarter()
     services = Services(
-        store=store, node=node, vault=vault, clock=clock, ids=Uuid7Source(), access=access, vitals=vitals,
-        metrics=ApiMetrics(vitals, clock, data_dir), data_dir=data_dir, version="0.1.0",
+        store=store, node=node, operations=operations, vault=vault, clock=clock, ids=Uuid7Source(), access=access,
+        vitals=vitals, metrics=ApiMetrics(vitals, clock, data_dir), data_dir=data_dir, version="0.1.0",
     )  # fmt: skip
-    return World(create_app(services), services, store, node, temporal, gpu, clock, vault, data_dir)
+    return World(create_app(services), services, store, node, operations, temporal, gpu, clock, vault, data_dir)
 
 
 @pytest.fixture

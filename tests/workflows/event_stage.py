@@ -11,6 +11,8 @@ from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client, WorkflowHandle
 from temporalio.service import RPCError
 
+from activities.clips import ClipActivities
+from activities.events import EventActivities
 from iris.adapters.clock import SystemClock
 from iris.adapters.id_source import Uuid7Source
 from iris.adapters.temporal import TemporalLink, TemporalStarter
@@ -64,13 +66,13 @@ class EventStage:
     @asynccontextmanager
     async def node(self) -> AsyncIterator[None]:
         """The node's worker."""
-        async with node_worker(self.client, self.node_id, self.workshop, SystemClock()):
+        async with node_worker(self.client, self.node_id, [ClipActivities(self.workshop, SystemClock())]):
             yield
 
     @asynccontextmanager
     async def iris(self) -> AsyncIterator[None]:
         """The worker of queue `iris`."""
-        async with iris_worker(self.client, self.records):
+        async with iris_worker(self.client, [EventActivities(self.records)]):
             yield
 
     @asynccontextmanager

@@ -61,6 +61,9 @@ Cooldown = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 Backend = Literal["onnx", "cpu", "motion", "none"]
 Mode = Literal["track"]
 Instant = Annotated[int, BeforeValidator(_instant, json_schema_input_type=str)]
+OperationKindName = Literal[
+    "camera_deletion", "camera_repoint", "event_deletion", "orphan_purge", "retention", "backup"
+]
 State = Literal["open", "closing", "ready", "partial", "failed"]
 
 
@@ -133,6 +136,16 @@ class CameraQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     limit: int = Field(100, ge=1, le=500)
+    cursor: str | None = Field(None, max_length=200)
+
+
+class OperationQuery(BaseModel):
+    """Which page of operations."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: OperationKindName | None = None
+    limit: int = Field(50, ge=1, le=500)
     cursor: str | None = Field(None, max_length=200)
 
 
@@ -290,6 +303,31 @@ class EventPage(_Answer):
     """Events, newest first."""
 
     items: list[Event]
+    next_cursor: str | None
+
+
+class Operation(_Answer):
+    """Something that was asked for and takes a while. It is done, or failed with a sentence, in the end."""
+
+    id: str
+    kind: OperationKindName
+    state: Literal["requested", "running", "done", "failed"]
+    progress_url: str
+    workflow_id: str
+    camera_id: str | None
+    request: dict[str, Any]
+    progress: dict[str, Any]
+    result: dict[str, Any] | None
+    failure: str | None
+    created_at: str
+    updated_at: str
+    finished_at: str | None
+
+
+class OperationPage(_Answer):
+    """Operations, newest first."""
+
+    items: list[Operation]
     next_cursor: str | None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from iris.ports import AddressVault, Clock, IdSource, NodeLink
+from iris.ports import AddressVault, Clock, IdSource, NodeLink, OperationStarter
 from iris.store.engine import Store
 from web.api.auth import Access
 from web.api.metrics import ApiMetrics
@@ -31,6 +31,7 @@ class Services:
 
     store: Store
     node: NodeLink
+    operations: OperationStarter
     vault: AddressVault
     clock: Clock
     ids: IdSource

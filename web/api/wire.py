@@ -17,6 +17,7 @@ from iris.domain.recording import ManualRecording
 from iris.domain.status import CameraStatus
 from iris.store.cameras import CameraRow
 from iris.store.events import EventRow
+from iris.store.operations import PROGRESS_CURSOR, OperationRow
 
 WireObject = dict[str, object]
 _WITH_CLIP = (EventState.READY, EventState.PARTIAL)
@@ -161,6 +162,30 @@ def _clip_file(url: str, part: int, file: ClipFile) -> WireObject:
         "width": file.width_px,
         "height": file.height_px,
         "has_audio": file.audio_packet_count > 0,
+    }
+
+
+def operation_url(operation_id: str) -> str:
+    """Where an operation is looked at."""
+    return f"/api/operations/{operation_id}"
+
+
+def wire_operation(row: OperationRow) -> WireObject:
+    """An operation. Where a page of its work begins is its own affair."""
+    return {
+        "id": row.operation_id,
+        "kind": row.kind,
+        "state": row.state,
+        "progress_url": operation_url(row.operation_id),
+        "workflow_id": row.workflow_id,
+        "camera_id": row.camera_id,
+        "request": row.request,
+        "progress": {name: value for name, value in row.progress.items() if name != PROGRESS_CURSOR},
+        "result": row.result,
+        "failure": row.failure,
+        "created_at": format_rfc3339(row.created_us),
+        "updated_at": format_rfc3339(row.updated_us),
+        "finished_at": wire_time(row.finished_us),
     }
 
 

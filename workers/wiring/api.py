@@ -9,6 +9,7 @@ from iris.adapters.clock import SystemClock
 from iris.adapters.gpu import NvidiaSmi
 from iris.adapters.id_source import Uuid7Source
 from iris.adapters.node_link import UnixNodeLink
+from iris.adapters.operation_starter import TemporalOperationStarter
 from iris.adapters.temporal import TemporalLink
 from iris.adapters.vault import open_vault, read_api_key
 from iris.base.errors import ConfigError
@@ -42,6 +43,7 @@ def build_services(settings: Settings) -> Services:
     return Services(
         store=store,
         node=node,
+        operations=TemporalOperationStarter(temporal),
         vault=open_vault(data_dir),
         clock=clock,
         ids=Uuid7Source(),

@@ -7,7 +7,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from activities.clips import ClipActivities
+from activities.removal import EventFileActivities
 from iris.adapters.detector import DetectorOpener
+from iris.adapters.event_files import DiskEventFiles
 from iris.adapters.node_cameras import SealedCamera
 from iris.adapters.temporal import TemporalLink, TemporalStarter
 from iris.adapters.weights import effective_backend
@@ -71,7 +74,10 @@ class NodeServices:
             post_us=self._post_us,
             mark_terminal=self._mark_terminal,
         )
-        self.workshop = NodeClipWorkshop(settings.data_path, outbox, outbox, core.clock, hooks)
+        files = DiskEventFiles(settings.data_path)
+        workshop = NodeClipWorkshop(settings.data_path, outbox, outbox, core.clock, hooks)
+        # Instances whose methods are the activities of this node's queue.
+        self.families: tuple[object, ...] = (ClipActivities(workshop, core.clock), EventFileActivities(files))
         self._detector = DetectorReport(backend="")
         self._class_names: tuple[str, ...] = ()
 

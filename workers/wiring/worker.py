@@ -5,24 +5,33 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from activities.events import EventActivities
+from activities.operations import OperationActivities
+from activities.removal import RemovalActivities
 from iris.adapters.clock import SystemClock
 from iris.adapters.id_source import Uuid7Source
+from iris.adapters.operation_starter import TemporalOperationStarter
 from iris.adapters.temporal import TemporalLink
 from iris.config import Settings
-from iris.ports import Clock, EventRecords
+from iris.ports import Clock, OperationStarter
 from iris.store.engine import Store, open_store
 from iris.store.event_records import StoreEventRecords
 from iris.store.migrate import migrate
+from iris.store.operation_records import StoreEventRemovals, StoreOperationRecords
 from workers.wiring.pairing import pair_store
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerProcess:
-    """The parts of the process; `worker_id` names this run of it in the database."""
+    """The parts of the process.
+
+    `worker_id` names this run of it in the database; `families` are the instances whose methods are its activities.
+    """
 
     worker_id: str
     store: Store
-    records: EventRecords
+    families: tuple[object, ...]
+    operations: OperationStarter
     link: TemporalLink
     clock: Clock
 
@@ -36,16 +45,22 @@ def build_worker(settings: Settings) -> WorkerProcess:
     """Everything, not yet connected; nothing is read or written."""
     clock = SystemClock()
     store = open_store(settings.main_database_url)
+    link = TemporalLink(
+        temporal_address(settings),
+        identity="iris-worker",
+        namespace=settings.temporal_namespace,
+        environment=os.environ,
+    )
     return WorkerProcess(
         worker_id=f"worker-{Uuid7Source().new_id()}",
         store=store,
-        records=StoreEventRecords(store, clock),
-        link=TemporalLink(
-            temporal_address(settings),
-            identity="iris-worker",
-            namespace=settings.temporal_namespace,
-            environment=os.environ,
+        families=(
+            EventActivities(StoreEventRecords(store, clock)),
+            OperationActivities(StoreOperationRecords(store, clock)),
+            RemovalActivities(StoreEventRemovals(store, clock)),
         ),
+        operations=TemporalOperationStarter(link),
+        link=link,
         clock=clock,
     )
 
