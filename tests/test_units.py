@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 from tests.tree import PACKAGES, ROOT, project_files
 
-UNITS = ("us", "s", "ms", "px", "bytes", "fps", "hz", "bps", "norm", "count", "mb", "seconds", "ticks", "id", "index")
+UNITS = (
+    *("us", "s", "ms", "px", "bytes", "fps", "hz", "bps", "norm", "count", "mb", "seconds", "days", "ticks", "id"),
+    "index",
+)
 # Words of a name that say it holds a time or a size; such a number needs a unit.
 QUANTITIES = (
     *("age", "after", "at", "before", "begin", "cooldown", "deadline", "delay", "duration", "elapsed", "end", "ended"),

@@ -26,6 +26,7 @@ from iris.store.events import EventRepository
 from iris.store.holds import HoldRepository
 from iris.store.operations import OperationRepository
 from iris.store.removals import RemovalRepository
+from iris.store.retention import RetentionRepository
 from iris.store.system import SystemRepository
 from iris.store.tombstones import TombstoneRepository
 
@@ -43,6 +44,7 @@ class Repositories:
     tombstones: TombstoneRepository
     removals: RemovalRepository
     holds: HoldRepository
+    retention: RetentionRepository
 
 
 def _on(connection: Connection) -> Repositories:
@@ -54,6 +56,7 @@ def _on(connection: Connection) -> Repositories:
         TombstoneRepository(connection),
         RemovalRepository(connection),
         HoldRepository(connection),
+        RetentionRepository(connection),
     )
 
 

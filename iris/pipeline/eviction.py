@@ -1,0 +1,327 @@
+"""Removes events by age and for space, on the node that holds their files: row and tombstone first, then the files.
+
+Both the Retention workflow's activity and the node's own space guard work through this, a page at a time under one
+lock, each page with the disk measured anew: so never twice as much goes as has to. A crash leaves tombstones that
+say which files are still to go; the next pass takes them up.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from iris.adapters.disk_room import DiskReserve
+from iris.base.errors import StoreError
+from iris.base.failpoint import failpoint
+from iris.base.ids import NodeId
+from iris.base.log import get_logger
+from iris.base.timebase import seconds_to_us
+from iris.contracts.removal import EventPlace, RemovedEvents
+from iris.domain.operation import RemovalReason
+from iris.domain.storage import DiskFigures
+from iris.pipeline.clock_watch import ClockWatch
+from iris.ports import Clock, EventFiles, ProgressSink
+from iris.retention.planner import Candidate, most_by_age, plan_removal
+from iris.retention.policy import RetentionPolicy
+from iris.retention.water import excess_bytes, is_critical, room_is_due
+from iris.store.engine import Store
+from iris.store.tombstones import Tombstone
+
+PAGE: Final = 100
+_SCAN: Final = 500
+_AGE_SCAN_EVERY_US: Final = seconds_to_us(600)
+_OURS: Final = (RemovalReason.AGE, RemovalReason.SPACE)
+
+
+@dataclass(frozen=True, slots=True)
+class EvictionParts:
+    """What an evictor works with.
+
+    Attributes:
+        store: The main database.
+        node_id: Whose events.
+        files: Removes all files of events, for good.
+        disk: The disk as it is now.
+        reserve: Given back where the database cannot write on a full disk.
+        clock: Wall time for tombstones.
+        watch: Whether the wall clock counts for ages.
+        settings_policy: What holds where no person set anything.
+    """
+
+    store: Store
+    node_id: NodeId
+    files: EventFiles
+    disk: Callable[[], DiskFigures]
+    reserve: DiskReserve
+    clock: Clock
+    watch: ClockWatch
+    settings_policy: RetentionPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class EvictionTotals:
+    """What went."""
+
+    age_count: int = 0
+    space_count: int = 0
+    freed_bytes: int = 0
+
+    def plus(self, other: EvictionTotals) -> EvictionTotals:
+        """The sum."""
+        return EvictionTotals(
+            self.age_count + other.age_count, self.space_count + other.space_count, self.freed_bytes + other.freed_bytes
+        )
+
+
+@dataclass(slots=True)
+class EvictionState:
+    """What the evictor tells of itself; replaced values only, so that any thread may read."""
+
+    totals: EvictionTotals = field(default_factory=EvictionTotals)
+    age_waits: str | None = None
+    nothing_left: str | None = None
+
+
+class Evictor:
+    """One per node; threads share it."""
+
+    def __init__(self, parts: EvictionParts) -> None:
+        self._parts = parts
+        self._lock = threading.Lock()
+        self._age_scanned_us: int | None = None
+        self.state = EvictionState()
+
+    def policy(self) -> RetentionPolicy:
+        """What holds now.
+
+        Raises:
+            StoreError: The database is away.
+        """
+        with self._parts.store.reading() as work:
+            stored = work.retention.policy()
+        return self._parts.settings_policy if stored is None else stored.policy
+
+    def run(
+        self, progress: ProgressSink, *, operation_id: str | None = None, by_hand: bool = False, confirmed: bool = False
+    ) -> EvictionTotals:
+        """One pass: what a crash left, then by age, then for space.
+
+        Args:
+            progress: Told after each page.
+            operation_id: Who asks; written into the tombstones.
+            by_hand: Look for what is too old even if that was done a moment ago.
+            confirmed: A person vouches for the clock, and for as many as there are.
+
+        Raises:
+            StoreError: The database is away; what went is complete or will be completed by the next pass.
+            StorageError: Files could not be removed; the next pass goes on with them.
+        """
+        policy = self.policy()
+        self.finish_burials()
+        if confirmed:
+            self._parts.watch.confirm()
+        totals = EvictionTotals()
+        if by_hand or confirmed or self.age_scan_is_due(policy):
+            totals = self._by_age(policy, progress, operation_id, confirmed=confirmed)
+        totals = totals.plus(self._for_space(policy, progress, operation_id))
+        self._say(totals)
+        return totals
+
+    def make_room(self, policy: RetentionPolicy, coming_bytes: int = 0) -> EvictionTotals:
+        """For space alone, as the node itself does when nobody helped in time.
+
+        Args:
+            policy: What holds.
+            coming_bytes: What is about to be written; counts as used already.
+
+        Raises:
+            StoreError, StorageError: As `run`.
+        """
+        self.finish_burials()
+        totals = self._for_space(policy, _quiet, None, coming_bytes)
+        self._say(totals)
+        return totals
+
+    def finish_burials(self) -> int:
+        """Remove the files that a crash left between tombstone and unlinking; how many events they were of."""
+        with self._lock:
+            with self._parts.store.reading() as work:
+                waiting = work.tombstones.unburied(node_id=self._parts.node_id)
+            stones = [stone for stone in waiting if stone.reason in _OURS]
+            self._bury(stones)
+        return len(stones)
+
+    def age_scan_is_due(self, policy: RetentionPolicy) -> bool:
+        """Whether it is time to look for what is too old: days do not need every minute."""
+        if policy.shortest_age_us is None:
+            self.state.age_waits = None
+            return False
+        now_us = self._parts.clock.monotonic_us()
+        return self._age_scanned_us is None or now_us - self._age_scanned_us >= _AGE_SCAN_EVERY_US
+
+    @property
+    def clock_doubt(self) -> str | None:
+        """Why nothing goes by age now, where the clock is the reason."""
+        return self._parts.watch.doubt
+
+    def watch_clock(self) -> None:
+        """Compare the clocks; keeps what is believed fresh across restarts.
+
+        Raises:
+            StoreError: The database is away, and there is no earlier reading to compare with.
+        """
+        self._parts.watch.look(self._newest_event_us)
+
+    def room_again(self) -> None:
+        """The disk is fine: whatever could not be done is over, and the reserve is kept again."""
+        self.state.nothing_left = None
+        self._parts.reserve.keep()
+
+    def _newest_event_us(self) -> int | None:
+        with self._parts.store.reading() as work:
+            return work.retention.newest_event_us(self._parts.node_id)
+
+    def _by_age(
+        self, policy: RetentionPolicy, progress: ProgressSink, operation_id: str | None, *, confirmed: bool
+    ) -> EvictionTotals:
+        self._age_scanned_us = self._parts.clock.monotonic_us()
+        if policy.shortest_age_us is None or self._parts.watch.look(self._newest_event_us) is not None:
+            return EvictionTotals()
+        now_us = self._parts.clock.wall_us()
+        if not confirmed and self._waits_for_a_person(policy, now_us):
+            return EvictionTotals()
+        self.state.age_waits = None
+        totals = EvictionTotals()
+        for page in self._expired(policy, now_us):
+            with self._lock:
+                totals = totals.plus(self._remove(page, RemovalReason.AGE, operation_id))
+            progress("removed by age", totals.age_count, 0)
+        return totals
+
+    def _waits_for_a_person(self, policy: RetentionPolicy, now_us: int) -> bool:
+        """Whether more is too old than one pass may remove; nothing goes then, and it is said."""
+        with self._parts.store.reading() as work:
+            total = work.retention.totals(self._parts.node_id).event_count
+        most, count = most_by_age(policy, total), 0
+        for page in self._expired(policy, now_us):
+            count += len(page)
+            if count > most:
+                waits = (
+                    f"more than {most} of {total} events are past their age; "
+                    f"one pass removes {policy.confirm_share:.0%} at most until a person confirms"
+                )
+                if self.state.age_waits is None:
+                    get_logger().error("retention by age waits for a confirmation", reason=waits)
+                self.state.age_waits = waits
+                return True
+        return False
+
+    def _expired(self, policy: RetentionPolicy, now_us: int) -> Iterator[list[Candidate]]:
+        """Pages of what is too old, oldest first."""
+        assert policy.shortest_age_us is not None
+        after: tuple[int, str] | None = None
+        while True:
+            with self._parts.store.reading() as work:
+                found = work.retention.removable(
+                    self._parts.node_id, limit=_SCAN, before_us=now_us - policy.shortest_age_us, after=after
+                )
+            going = [one.event for one in plan_removal(policy, found, now_us=now_us, need_bytes=0).going]
+            for start in range(0, len(going), PAGE):
+                yield going[start : start + PAGE]
+            if len(found) < _SCAN:
+                return
+            after = (found[-1].started_us, found[-1].event_id)
+
+    def _for_space(
+        self, policy: RetentionPolicy, progress: ProgressSink, operation_id: str | None, coming_bytes: int = 0
+    ) -> EvictionTotals:
+        totals = EvictionTotals()
+        after: tuple[int, str] | None = None
+        begun = False
+        while True:
+            with self._lock:
+                disk = self._projected(coming_bytes)
+                if not begun and not room_is_due(policy, disk):
+                    self.state.nothing_left = None
+                    return totals
+                begun = True
+                need = excess_bytes(policy, disk)
+                if need == 0:
+                    self.state.nothing_left = None
+                    return totals
+                with self._parts.store.reading() as work:
+                    found = work.retention.removable(self._parts.node_id, limit=PAGE, after=after)
+                going = [one.event for one in plan_removal(policy, found, now_us=None, need_bytes=need).going]
+                totals = totals.plus(self._remove(going, RemovalReason.SPACE, operation_id))
+            if len(found) < PAGE and len(going) == 0:
+                self._nothing_left(policy, disk)
+                return totals
+            # What was seen and stays, stays for the whole pass; what was not looked at yet may go.
+            last = going[-1] if going else found[-1]
+            after = (last.started_us, last.event_id)
+            progress("removed for space", totals.space_count, 0)
+
+    def _projected(self, coming_bytes: int) -> DiskFigures:
+        disk = self._parts.disk()
+        coming = min(coming_bytes, disk.free_bytes)
+        return replace(disk, used_bytes=disk.used_bytes + coming, free_bytes=disk.free_bytes - coming)
+
+    def _nothing_left(self, policy: RetentionPolicy, disk: DiskFigures) -> None:
+        with self._parts.store.reading() as work:
+            totals = work.retention.totals(self._parts.node_id)
+        sentence = (
+            f"the disk is {disk.used_share:.0%} full and no event is left that may go: "
+            f"{totals.held_count} are on hold, {totals.unfinished_count} are not finished"
+        )
+        if self.state.nothing_left is None:
+            say = get_logger().error if is_critical(policy, disk) else get_logger().warning
+            say("no room can be made", reason=sentence)
+        self.state.nothing_left = sentence
+
+    def _remove(self, page: Sequence[Candidate], reason: RemovalReason, operation_id: str | None) -> EvictionTotals:
+        """Rows, files, tombstones of a page; the lock is held."""
+        if not page:
+            return EvictionTotals()
+        event_ids = [event.event_id for event in page]
+        try:
+            stones = self._entomb(event_ids, reason, operation_id)
+        except StoreError:
+            if not self._parts.reserve.give_back():
+                raise
+            stones = self._entomb(event_ids, reason, operation_id)
+        gone = EvictionTotals(
+            age_count=len(stones) if reason is RemovalReason.AGE else 0,
+            space_count=len(stones) if reason is RemovalReason.SPACE else 0,
+            freed_bytes=sum(stone.size_bytes for stone in stones),
+        )
+        # Counted with the rows: the files go now or by the next pass, but the events are gone for everybody.
+        self.state.totals = self.state.totals.plus(gone)
+        failpoint("retention:entombed")
+        self._bury(stones)
+        return gone
+
+    def _entomb(self, event_ids: Sequence[str], reason: RemovalReason, operation_id: str | None) -> list[Tombstone]:
+        with self._parts.store.writing() as work:
+            return work.tombstones.entomb(event_ids, reason, self._parts.clock.wall_us(), operation_id=operation_id)
+
+    def _bury(self, stones: Sequence[Tombstone]) -> None:
+        if not stones:
+            return
+        self._parts.files.purge(RemovedEvents(tuple(EventPlace(s.event_id, s.camera_id) for s in stones)), _quiet)
+        failpoint("retention:unlinked")
+        with self._parts.store.writing() as work:
+            work.tombstones.bury([stone.event_id for stone in stones], self._parts.clock.wall_us())
+
+    def _say(self, totals: EvictionTotals) -> None:
+        if totals.age_count or totals.space_count:
+            disk = self._parts.disk()
+            get_logger().warning(
+                "retention removed events", by_age=totals.age_count, for_space=totals.space_count,
+                freed_bytes=totals.freed_bytes, disk_used=f"{disk.used_share:.1%}",
+            )  # fmt: skip
+
+
+def _quiet(step: str, done: int, total: int) -> None:
+    """Nobody listens."""

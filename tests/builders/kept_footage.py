@@ -1,0 +1,116 @@
+"""A node with finished events: clips of a known size on a disk of a known size; real database, real files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from iris.adapters.disk_room import DiskReserve
+from iris.adapters.event_files import DiskEventFiles
+from iris.base.ids import NodeId
+from iris.contracts.events import FinaliseEvent
+from iris.domain.storage import DiskFigures
+from iris.pipeline.clock_watch import ClockWatch
+from iris.pipeline.eviction import EvictionParts, Evictor
+from iris.retention.clock_rule import ClockReading
+from iris.retention.policy import RetentionPolicy
+from iris.store.engine import Store
+from iris.store.events import EventFilters
+from tests.builders.events import CAMERA_ID, NODE_ID, clip_of, event_message
+from tests.fakes.clock import SimulatedClock
+
+CLIP_BYTES = 10_000
+DAY_S = 86_400
+
+
+@dataclass
+class MemoryMark:
+    """Implements `MarkFile`."""
+
+    mark: ClockReading | None = None
+
+    def read(self) -> ClockReading | None:
+        return self.mark
+
+    def write(self, reading: ClockReading) -> None:
+        self.mark = reading
+
+
+@dataclass
+class KeptFootage:
+    """The node. Its disk holds 100 clips; what is used beside clips is `foreign_bytes`."""
+
+    store: Store
+    data_dir: Path
+    policy: RetentionPolicy = field(default_factory=RetentionPolicy)
+    clock: SimulatedClock = field(default_factory=SimulatedClock)
+    mark: MemoryMark = field(default_factory=MemoryMark)
+    disk_bytes: int = 100 * CLIP_BYTES
+    foreign_bytes: int = 0
+    boot_id: str = "boot-1"
+
+    def __post_init__(self) -> None:
+        self.files = DiskEventFiles(self.data_dir)
+        self.restarted().watch_clock()
+
+    def restarted(self) -> Evictor:
+        """The evictor of a new process."""
+        self.watch = ClockWatch(
+            lambda: ClockReading(self.boot_id, self.clock.wall_us(), self.clock.monotonic_us()), self.mark
+        )
+        self.evictor = Evictor(
+            EvictionParts(
+                self.store, NodeId(NODE_ID), self.files, self.disk, DiskReserve(self.data_dir / "reserve"), self.clock,
+                self.watch, self.policy,
+            )
+        )  # fmt: skip
+        return self.evictor
+
+    def disk(self) -> DiskFigures:
+        """As full as the clips make it."""
+        clips = sum(path.stat().st_size for path in self.data_dir.glob("recordings/*/*.mp4"))
+        used = min(self.disk_bytes, clips + self.foreign_bytes)
+        return DiskFigures(used, self.disk_bytes - used)
+
+    def keep(self, number: int, *, age_days: float | None = None, held: bool = False, label: str = "person") -> str:
+        """Event `number` with a clip and a thumbnail; events are a minute apart unless their age is given."""
+        at_us = self.clock.wall_us() - round((age_days if age_days is not None else 1) * DAY_S * 1e6)
+        at_us += 0 if age_days is not None else number * 60_000_000
+        times = {"started_us": at_us, "last_seen_us": at_us + 1, "window_start_us": at_us, "window_end_us": at_us + 2}
+        message = event_message(number, "closed", labels=(label,), **times)
+        clip = clip_of(message)
+        clip = replace(clip, files=(replace(clip.files[0], size_bytes=CLIP_BYTES),))
+        with self.store.writing() as work:
+            work.events.finalise(FinaliseEvent(message, clip, f"thumbnails/{message.event_id}.jpg"), at_us)
+            if held:
+                work.holds.put(message.event_id, "evidence", at_us)  # type: ignore[arg-type]  # a plain id
+        for path, size in ((clip.files[0].path, CLIP_BYTES), (f"thumbnails/{message.event_id}.jpg", 10)):
+            file = self.data_dir / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"x" * size)
+        return message.event_id
+
+    def open_event(self, number: int, age_days: float) -> str:
+        """An event that is not finished."""
+        at_us = self.clock.wall_us() - round(age_days * DAY_S * 1e6)
+        message = event_message(number, started_us=at_us, last_seen_us=at_us, window_start_us=at_us)
+        with self.store.writing() as work:
+            work.events.record(message, at_us)
+        return message.event_id
+
+    def events(self) -> set[int]:
+        """Numbers of the events that are there; each has its files, and no file is there without its event."""
+        with self.store.reading() as work:
+            rows, cursor = work.events.page(EventFilters(), limit=500)
+        assert cursor is None
+        clips = {path.stem for path in self.data_dir.glob(f"recordings/{CAMERA_ID}/*")}
+        assert clips == {row.event_id for row in rows if row.state.terminal}
+        assert {path.stem for path in self.data_dir.glob("thumbnails/*")} == clips
+        return {int(row.event_id[-12:], 16) for row in rows}
+
+    def tombstones(self) -> dict[int, str]:
+        """Reason by number of each event that was removed; all are buried."""
+        with self.store.reading() as work:
+            stones, _ = work.tombstones.page(limit=500)
+        assert all(stone.buried_us is not None for stone in stones)
+        return {int(stone.event_id[-12:], 16): stone.reason.value for stone in stones}
