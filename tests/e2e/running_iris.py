@@ -162,15 +162,15 @@ class RunningIris:
         self.process.wait(10)
         psutil.wait_procs(everybody, timeout=10)
 
-    def stop(self, patience_s: float = 20.0) -> float:
-        """Ctrl-C; fails if it takes longer or leaves a process. Returns the seconds it took."""
+    def stop(self, patience_s: float = 20.0, sig: signal.Signals = signal.SIGINT) -> float:
+        """Ctrl-C, or another signal; fails if it takes longer or leaves a process. Returns the seconds it took."""
         assert self.process is not None
         try:
             family = psutil.Process(self.process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             family = []
         began = time.monotonic()
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(sig)
         try:
             self.process.wait(patience_s)
         except subprocess.TimeoutExpired:
