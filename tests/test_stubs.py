@@ -12,12 +12,21 @@ from temporalio import activity, workflow
 
 from activities.clips import ClipActivities
 from activities.events import EventActivities
-from iris.contracts import activities as stubs
-from iris.contracts import events, names
-from iris.contracts.workflows import EventWorkflow as EventStub
+from activities.operations import OperationActivities
+from activities.removal import EventFileActivities, RemovalActivities
+from iris.contracts import activities as event_activities
+from iris.contracts import events, operation_activities, operations, removal, removal_activities
+from iris.contracts import workflows as workflow_stubs
 from iris.domain.event import EndReason, EventState
 from iris.domain.segment import GapReason
-from workflows.event import EventWorkflow
+from workers.temporal_worker import WORKFLOWS
+
+# Each family of activities: its stubs, its payloads, and the classes that implement it.
+STUBS = (event_activities, operation_activities, removal_activities)
+PAYLOADS = (events, operations, removal)
+CLASSES: tuple[type, ...] = (
+    EventActivities, ClipActivities, OperationActivities, RemovalActivities, EventFileActivities,
+)  # fmt: skip
 
 
 def defined(container: object) -> dict[str, Callable[..., Any]]:
@@ -31,7 +40,8 @@ def defined(container: object) -> dict[str, Callable[..., Any]]:
     return found
 
 
-IMPLEMENTED = {**defined(EventActivities), **defined(ClipActivities)}
+IMPLEMENTED = {name: method for kind in CLASSES for name, method in defined(kind).items()}
+DECLARED = {name: stub for module in STUBS for name, stub in defined(module).items()}
 
 
 def signature(function: Callable[..., Any]) -> dict[str, Any]:
@@ -39,12 +49,12 @@ def signature(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def test_stubs_cover_every_activity_when_compared_by_name() -> None:
-    assert defined(stubs).keys() == IMPLEMENTED.keys()
+    assert DECLARED.keys() == IMPLEMENTED.keys()
 
 
 @pytest.mark.parametrize("name", sorted(IMPLEMENTED))
 def test_activity_has_the_types_of_its_stub_when_compared(name: str) -> None:
-    assert signature(IMPLEMENTED[name]) == signature(defined(stubs)[name])
+    assert signature(IMPLEMENTED[name]) == signature(DECLARED[name])
 
 
 @pytest.mark.parametrize("name", sorted(IMPLEMENTED))
@@ -54,12 +64,25 @@ def test_activity_throws_nothing_into_its_thread_when_cancelled(name: str) -> No
     assert definition.no_thread_cancel_exception
 
 
-def test_workflow_has_the_types_and_names_of_its_stub_when_compared() -> None:
-    stub, real = (workflow._Definition.must_from_class(kind) for kind in (EventStub, EventWorkflow))
-    assert stub.name == real.name == names.WORKFLOW_EVENT
-    assert stub.signals.keys() == real.signals.keys() == {names.SIGNAL_EVENT_MESSAGE}
-    assert signature(EventStub.run) == signature(EventWorkflow.run)
-    assert signature(EventStub.message) == signature(EventWorkflow.message)
+def workflow_definition(kind: type) -> Any:
+    return workflow._Definition.must_from_class(kind)
+
+
+@pytest.mark.parametrize("real", WORKFLOWS, ids=lambda kind: kind.__name__)
+def test_workflow_has_the_types_and_names_of_its_stub_when_compared(real: type) -> None:
+    stub = getattr(workflow_stubs, real.__name__)
+    assert workflow_definition(stub).name == workflow_definition(real).name
+    assert workflow_definition(stub).signals.keys() == workflow_definition(real).signals.keys()
+    assert signature(stub.run) == signature(real.run)  # type: ignore[attr-defined]  # every workflow has it
+    for signal in workflow_definition(stub).signals.values():
+        name = signal.fn.__name__
+        assert signature(getattr(stub, name)) == signature(getattr(real, name))
+
+
+def test_every_workflow_of_the_stubs_is_registered_when_compared() -> None:
+    stubs = [kind for kind in vars(workflow_stubs).values() if isinstance(kind, type)]
+    declared = {kind.__name__ for kind in stubs if kind.__module__ == workflow_stubs.__name__}
+    assert declared == {kind.__name__ for kind in WORKFLOWS}
 
 
 def test_contract_words_are_the_domains_words_when_compared() -> None:
@@ -74,7 +97,12 @@ def test_contract_words_are_the_domains_words_when_compared() -> None:
 
 
 def payload_types() -> list[type]:
-    return [value for value in vars(events).values() if isinstance(value, type) and value.__module__ == events.__name__]
+    return [
+        value
+        for module in PAYLOADS
+        for value in vars(module).values()
+        if isinstance(value, type) and value.__module__ == module.__name__
+    ]
 
 
 @pytest.mark.parametrize("kind", payload_types(), ids=lambda kind: kind.__name__)

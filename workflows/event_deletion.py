@@ -28,11 +28,11 @@ class EventDeletionWorkflow:
         """Rows, files, result."""
         steps.show_kind(_KIND, "running")
         page = await self._entomb(start)
-        for _page in range(policies.PAGES_PER_RUN):
+        for _page in range(start.pages_per_run - 1):
             if not page.more:
                 break
             page = await self._entomb(start)
-        if page.more or not await steps.remove_files(start.operation_id):
+        if page.more or not await steps.remove_files(start.operation_id, start.pages_per_run):
             workflow.continue_as_new(start)
         await steps.finish_operation(start.operation_id, asdict(page.counts))
         workflow.set_current_details(f"Done: {_text(page.counts)}.")

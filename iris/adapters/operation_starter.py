@@ -12,7 +12,7 @@ from typing import Final
 
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.common import WorkflowIDReusePolicy
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 
 from iris.adapters.temporal import RPC_TIMEOUT, TemporalLink, WorkflowUnknownError, found
 from iris.base.errors import InputError
@@ -107,5 +107,5 @@ async def _failure(client: Client, workflow_id: str) -> str:
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
-        return redact(str(cause))
+        return redact(cause.message if isinstance(cause, FailureError) else str(cause))
     return ""

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class EventDeletionStart:
-    """Argument of the EventDeletion workflow; what it selects is in the operation's row."""
+    """Argument of the EventDeletion workflow; what it selects is in the operation's row.
+
+    `pages_per_run` bounds the history of one run: at 20 kB for 200 events it stays far below what Temporal warns of.
+    """
 
     operation_id: str
+    pages_per_run: int = 25
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,6 +180,35 @@ async def test_event_is_only_released_when_it_was_finished_before(client: Client
     assert stage.workshop.released == [stage.event_id]
 
 
+async def test_event_is_discarded_when_it_was_removed_before(client: Client, temporal_address: str) -> None:
+    stage = EventStage(client, temporal_address)
+    stage.records.states[stage.event_id] = "deleted"
+    async with stage.everything():
+        await stage.send(stage.opened(ago_s=3))
+        outcome = await stage.outcome()
+    assert outcome.state == "deleted"
+    assert stage.workshop.assembled == []
+    assert stage.workshop.discarded == [stage.event_id]
+
+
+async def test_event_discards_its_clip_when_it_is_removed_while_that_is_made(
+    client: Client, temporal_address: str
+) -> None:
+    stage = EventStage(client, temporal_address)
+    stage.workshop.hold.clear()
+    async with stage.everything():
+        await stage.send(closed(stage.opened(ago_s=3)))
+        await until_details(stage, "making the clip")
+        stage.records.states[stage.event_id] = "deleted"
+        stage.workshop.hold.set()
+        outcome = await stage.outcome()
+    assert (outcome.state, outcome.gap_count) == ("deleted", 0)
+    assert len(stage.workshop.assembled) == 1
+    assert stage.workshop.published == {}
+    assert stage.workshop.discarded == [stage.event_id]
+    assert stage.workshop.released == []
+
+
 async def test_event_keeps_its_pins_when_the_database_refuses_the_result_for_good(
     client: Client, temporal_address: str
 ) -> None:

@@ -12,25 +12,34 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from iris.adapters.temporal_failures import DATA_CONVERTER
+from tests.workflows.cases import FAMILIES
 from tests.workflows.fingerprints import BASELINE, all_fingerprints
-from workflows.event import EventWorkflow
+from workers.temporal_worker import WORKFLOWS
 
-HISTORIES = sorted((Path(__file__).parent / "histories" / "event").glob("*.json"))
-
-
-def test_histories_cover_every_path_when_counted() -> None:
-    names = {path.stem for path in HISTORIES}
-    assert {"normal", "partial", "closed_first", "abandoned", "failed", "node_down", "finished_before"} <= names
+FOLDER = Path(__file__).parent / "histories"
+HISTORIES = sorted(FOLDER.glob("*/*.json"))
+by_family = pytest.mark.parametrize("path", HISTORIES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 
 
-@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
-async def test_event_replays_when_its_history_was_recorded_before(path: Path) -> None:
+@pytest.mark.parametrize("family", FAMILIES)
+def test_histories_cover_every_path_when_counted(family: str) -> None:
+    assert {path.stem for path in (FOLDER / family).glob("*.json")} >= FAMILIES[family].keys()
+
+
+def test_every_workflow_has_histories_when_counted() -> None:
+    starts = [json.loads(path.read_text())["events"][0] for path in HISTORIES]
+    kinds = {start["workflowExecutionStartedEventAttributes"]["workflowType"]["name"] for start in starts}
+    assert kinds == {kind.__name__.removesuffix("Workflow") for kind in WORKFLOWS}
+
+
+@by_family
+async def test_workflow_replays_when_its_history_was_recorded_before(path: Path) -> None:
     history = _history(path)
     assert len(history.events) > 5
-    await Replayer(workflows=[EventWorkflow], data_converter=DATA_CONVERTER).replay_workflow(history)
+    await Replayer(workflows=WORKFLOWS, data_converter=DATA_CONVERTER).replay_workflow(history)
 
 
-@pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
+@by_family
 def test_history_holds_no_address_or_host_name_when_recorded(path: Path) -> None:
     text = path.read_text()
     payloads = _decoded_payloads(json.loads(text))
@@ -48,7 +57,7 @@ def test_workflow_commands_are_the_recorded_ones_when_compared() -> None:
 
 
 def _history(path: Path) -> WorkflowHistory:
-    return WorkflowHistory.from_json(f"event:{path.stem}", path.read_text())
+    return WorkflowHistory.from_json(f"{path.parent.name}:{path.stem}", path.read_text())
 
 
 def _decoded_payloads(node: object) -> str:
