@@ -15,6 +15,8 @@ from iris.store.cursors import check_limit, decode_cursor, encode_cursor
 from iris.store.statements import insert
 from iris.store.tables import cameras
 
+_STAYS = cameras.c.deleting_us.is_(None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraDraft:
@@ -71,13 +73,12 @@ class CameraPatch(TypedDict, total=False):
     post_seconds: float
     trigger_cooldown: float
     detector_backend: DetectorBackend | None
-    deleting_us: int
     purging_us: int | None
     address_count: int
 
 
 class CameraRepository:
-    """Cameras over one connection in a transaction; never commits."""
+    """Cameras over one connection in a transaction; never commits. A camera that is being deleted is not there."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -105,6 +106,14 @@ class CameraRepository:
         """
         return _domain(self._row(camera_id, lock=False))
 
+    def lock(self, camera_id: CameraId) -> CameraRow:
+        """One camera that nobody else changes until this transaction ends.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        return _domain(self._row(camera_id, lock=True))
+
     def page(self, *, limit: int = 100, cursor: str | None = None) -> tuple[list[CameraRow], str | None]:
         """A page of cameras, oldest first, and the cursor of the next page (None at the end).
 
@@ -112,7 +121,7 @@ class CameraRepository:
             InputError: `limit` or `cursor` is not acceptable.
         """
         check_limit(limit)
-        query = select(cameras).order_by(cameras.c.camera_id).limit(limit + 1)
+        query = select(cameras).where(_STAYS).order_by(cameras.c.camera_id).limit(limit + 1)
         if cursor is not None:
             query = query.where(cameras.c.camera_id > decode_cursor(cursor)[1])
         rows = [_domain(row) for row in self._connection.execute(query)]
@@ -122,7 +131,8 @@ class CameraRepository:
 
     def all(self) -> list[CameraRow]:
         """Every camera, oldest first; a system has hundreds, not millions."""
-        return [_domain(row) for row in self._connection.execute(select(cameras).order_by(cameras.c.camera_id))]
+        query = select(cameras).where(_STAYS).order_by(cameras.c.camera_id)
+        return [_domain(row) for row in self._connection.execute(query)]
 
     def update(self, camera_id: CameraId, patch: CameraPatch, now_us: int) -> CameraRow:
         """Apply changes; the version rises only where a value really changed.
@@ -149,8 +159,16 @@ class CameraRepository:
         """
         return self.update(camera_id, {"enabled": enabled}, now_us)
 
+    def mark_deleting(self, camera_id: CameraId, now_us: int) -> None:
+        """From now on it is in no list and does not run; what is left to do is an operation's."""
+        self._connection.execute(
+            update(cameras)
+            .where(cameras.c.camera_id == camera_id)
+            .values(deleting_us=now_us, updated_us=now_us, version=cameras.c.version + 1)
+        )
+
     def delete(self, camera_id: CameraId) -> None:
-        """Remove the row; events and files of the camera are not touched.
+        """Remove the row, also of one that is being deleted; events and files of the camera are not touched.
 
         Raises:
             NotFoundError: There is no such camera.
@@ -159,7 +177,7 @@ class CameraRepository:
             raise NotFoundError(f"there is no camera {camera_id}")
 
     def _row(self, camera_id: CameraId, *, lock: bool) -> Row[Any]:
-        query = select(cameras).where(cameras.c.camera_id == camera_id)
+        query = select(cameras).where(cameras.c.camera_id == camera_id, _STAYS)
         row = self._connection.execute(query.with_for_update() if lock else query).one_or_none()
         if row is None:
             raise NotFoundError(f"there is no camera {camera_id}")

@@ -63,7 +63,7 @@ def walk_events(store: Store, page_size: int = 500) -> Iterator[EventRow]:
     cursor: str | None = None
     while True:
         with store.reading() as work:
-            rows, cursor = work.events.page(EventFilters(), limit=page_size, cursor=cursor)
+            rows, cursor = work.events.page(EventFilters(leaving=True), limit=page_size, cursor=cursor)
         # Asked here for all: a page takes the word of a ready event that nothing of it is missing.
         spans = _ranges(store, [row.event_id for row in rows])
         for row in rows:

@@ -21,6 +21,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from iris.base.errors import ConfigError, StoreError
 from iris.base.redact import redact
 from iris.base.sqlite import BUSY_TIMEOUT_S, pragmas, sqlite_module
+from iris.store.camera_removal import CameraRemovalRepository
 from iris.store.cameras import CameraRepository
 from iris.store.events import EventRepository
 from iris.store.holds import HoldRepository
@@ -45,6 +46,7 @@ class Repositories:
     removals: RemovalRepository
     holds: HoldRepository
     retention: RetentionRepository
+    camera_removals: CameraRemovalRepository
 
 
 def _on(connection: Connection) -> Repositories:
@@ -57,6 +59,7 @@ def _on(connection: Connection) -> Repositories:
         RemovalRepository(connection),
         HoldRepository(connection),
         RetentionRepository(connection),
+        CameraRemovalRepository(connection),
     )
 
 
