@@ -52,6 +52,12 @@ def _database_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _web_address(value: SecretStr) -> SecretStr:
+    if re.fullmatch(r"https?://[^\s/?#]+\S{0,2000}", value.get_secret_value()) is None:
+        raise ValueError("not a web address")
+    return value
+
+
 def _ip_address(value: str) -> str:
     return str(ipaddress.ip_address(value))
 
@@ -175,6 +181,27 @@ class Settings(BaseSettings):
         20.0, "Seconds between comparisons of wanted and running cameras.", f"{_SECONDS} from 1 to 3600", ge=1, le=3600
     )
 
+    # Backup
+    backup_dir: Path | None = _setting(
+        None,
+        "Folder of backups, on another disk; left out, none is made by itself, those by hand go to DATA_DIR/backups.",
+        "a folder",
+    )
+    backup_keep: int = _setting(
+        7, "Finished backups that are kept; older ones go once a new one is verified.",
+        "a whole number from 1 to 1000", ge=1, le=1000,
+    )  # fmt: skip
+
+    # Notifications
+    webhook_url: Annotated[SecretStr, AfterValidator(_web_address)] | None = _setting(
+        None,
+        "Address that is posted to when an event is finished; left out, nobody is told.",
+        "an http or https address",
+    )
+    webhook_secret: _Secret | None = _setting(
+        None, "What the posts are signed with; needed where WEBHOOK_URL is set.", _SECRET
+    )
+
     # Identity (not used yet)
     face_model: str = _setting(
         "buffalo_l", "Face model pack under INSIGHTFACE_HOME. Not used yet.", "a name", pattern=r"^[\w.-]{1,100}$"
@@ -220,6 +247,12 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _webhook_is_signed(self) -> Self:
+        if self.webhook_url is not None and self.webhook_secret is None:
+            raise ValueError("WEBHOOK_SECRET must be set where WEBHOOK_URL is: the receiver checks with it who posts")
+        return self
+
     @property
     def data_path(self) -> Path:
         """DATA_DIR, absolute."""
@@ -234,6 +267,11 @@ class Settings(BaseSettings):
     def detector_model_path(self) -> Path:
         """The detector's model file, absolute; it need not exist."""
         return self.models_path / Path(self.detector_model).expanduser()
+
+    @property
+    def backup_path(self) -> Path:
+        """Where backups go, absolute."""
+        return self.data_path / "backups" if self.backup_dir is None else self.backup_dir.expanduser().resolve()
 
     @property
     def main_database_url(self) -> str:

@@ -17,7 +17,7 @@ from iris.config import Settings, load_settings
 from workers.operation_keeper import OperationKeeper
 from workers.schedules import ScheduleKeeper, schedule_table
 from workers.temporal_worker import iris_worker, keep_worker_running
-from workers.wiring.worker import WorkerProcess, build_worker, prepare_database
+from workers.wiring.worker import WorkerProcess, build_notifier, build_worker, prepare_database
 
 HEARTBEAT_S: Final = 5.0
 _FORGET_AFTER_S: Final = 60.0
@@ -41,7 +41,10 @@ async def _run(settings: Settings) -> None:
     process = build_worker(settings)
     if await _prepared(settings, process, stop):
         keeper = OperationKeeper(process.store, process.operations, process.clock)
-        tasks = [asyncio.create_task(job) for job in (_tell_alive(process), keeper.run())]
+        notifier = build_notifier(settings, process)
+        schedules = ScheduleKeeper(process.link, schedule_table(settings))
+        jobs = (_tell_alive(process), keeper.run(), notifier.run(), schedules.run(stop))
+        tasks = [asyncio.create_task(job) for job in jobs]
         try:
             await keep_worker_running(
                 process.link, lambda client: iris_worker(client, process.families), stop, register=True

@@ -25,6 +25,7 @@ from iris.store.camera_removal import CameraRemovalRepository
 from iris.store.cameras import CameraRepository
 from iris.store.events import EventRepository
 from iris.store.holds import HoldRepository
+from iris.store.notifications import NotificationRepository
 from iris.store.operations import OperationRepository
 from iris.store.removals import RemovalRepository
 from iris.store.retention import RetentionRepository
@@ -43,6 +44,7 @@ class Repositories:
     system: SystemRepository
     operations: OperationRepository
     tombstones: TombstoneRepository
+    notifications: NotificationRepository
     removals: RemovalRepository
     holds: HoldRepository
     retention: RetentionRepository
@@ -56,6 +58,7 @@ def _on(connection: Connection) -> Repositories:
         SystemRepository(connection),
         OperationRepository(connection),
         TombstoneRepository(connection),
+        NotificationRepository(connection),
         RemovalRepository(connection),
         HoldRepository(connection),
         RetentionRepository(connection),

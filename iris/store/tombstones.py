@@ -16,6 +16,7 @@ from iris.base.ids import CameraId, EventId, NodeId
 from iris.domain.event import EventState
 from iris.domain.operation import OperationKind, RemovalReason
 from iris.store.cursors import check_limit, decode_cursor, encode_cursor
+from iris.store.notifications import NotificationRepository
 from iris.store.statements import insert
 from iris.store.tables import clip_files, events, operations, tombstones
 
@@ -92,6 +93,7 @@ class TombstoneRepository:
             for row in self._connection.execute(query.with_for_update(of=events))
         ]
         self.add(removed)
+        NotificationRepository(self._connection).forget_of_events([stone.event_id for stone in removed])
         self._connection.execute(delete(events).where(events.c.event_id.in_([stone.event_id for stone in removed])))
         return removed
 

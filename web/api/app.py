@@ -14,6 +14,7 @@ from web.api.errors import install_error_handlers, title_of
 from web.api.guards import Guard
 from web.api.routes.cameras import cameras_router
 from web.api.routes.events import events_router
+from web.api.routes.notifications import notifications_router
 from web.api.routes.operations import operations_router
 from web.api.routes.recordings import recordings_router
 from web.api.routes.system import system_router
@@ -54,8 +55,9 @@ def build_routes(version: str, lifespan: Lifespan[FastAPI] | None = None) -> Fas
         generate_unique_id_function=lambda route: route.name,
     )
     install_error_handlers(app)
-    for router in (system_router(), cameras_router(), recordings_router(), events_router(), operations_router()):
-        app.include_router(router)
+    for router in (system_router, cameras_router, recordings_router, events_router, operations_router,
+                   notifications_router):  # fmt: skip
+        app.include_router(router())
     _describe(app)
     return app
 

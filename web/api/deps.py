@@ -25,6 +25,10 @@ async def _event_id(event_id: Annotated[str, Path(description="uuid of an event"
     return EventId(_known(event_id, "event"))
 
 
+async def _notification_id(notification_id: Annotated[str, Path(description="uuid of a notification")]) -> str:
+    return _known(notification_id, "notification")
+
+
 async def _operation_id(operation_id: Annotated[str, Path(description="uuid of an operation")]) -> str:
     return _known(operation_id, "operation")
 
@@ -39,6 +43,7 @@ def _known(text: str, kind: str) -> str:
 
 ServicesDep = Annotated[Services, Depends(_services)]
 CameraIdDep = Annotated[CameraId, Depends(_camera_id)]
+NotificationIdDep = Annotated[str, Depends(_notification_id)]
 OperationIdDep = Annotated[str, Depends(_operation_id)]
 EventIdDep = Annotated[EventId, Depends(_event_id)]
 

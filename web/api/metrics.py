@@ -71,6 +71,13 @@ class _VitalsCollector(Collector):
             yield GaugeMetricFamily(
                 "iris_outbox_oldest_age_seconds", "Age of the oldest of them", vitals.node.outbox_oldest_age_s
             )
+        if store is not None:
+            notices = CounterMetricFamily(
+                "iris_notifications", "Notifications of the last 30 days, by state", labels=("state",)
+            )
+            for state, count in store.notification_counts.items():
+                notices.add_metric((state,), count)
+            yield notices
         if vitals.gpu is not None:
             yield GaugeMetricFamily("iris_gpu_memory_used_bytes", "Memory of the first GPU", vitals.gpu.used_mb * 2**20)
         yield GaugeMetricFamily(

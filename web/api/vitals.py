@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -35,6 +35,7 @@ class StoreVitals:
     node_count: int
     camera_count: int
     enabled_camera_count: int
+    notification_counts: Mapping[str, int]
 
 
 class Watched(Generic[T]):
@@ -136,11 +137,13 @@ class Vitals:
             workers = [row for row in repositories.system.workers() if row.heartbeat_us >= since_us]
             nodes = [row for row in repositories.system.nodes() if row.heartbeat_us >= since_us]
             cameras = repositories.cameras.all()
+            notifications = repositories.notifications.counts()
         return StoreVitals(
             worker_count=sum(row.kind == "worker" for row in workers),
             node_count=len(nodes),
             camera_count=len(cameras),
             enabled_camera_count=sum(camera.enabled for camera in cameras),
+            notification_counts={state.value: count for state, count in notifications.items()},
         )
 
 

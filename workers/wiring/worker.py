@@ -6,17 +6,21 @@ import os
 from dataclasses import dataclass
 
 from activities.events import EventActivities
+from activities.nodes import NodeLifeActivities
 from activities.operations import OperationActivities
 from activities.removal import RemovalActivities
 from iris.adapters.clock import SystemClock
 from iris.adapters.id_source import Uuid7Source
 from iris.adapters.operation_starter import TemporalOperationStarter
 from iris.adapters.temporal import TemporalLink
+from iris.adapters.webhook import Webhook
 from iris.config import Settings
+from iris.pipeline.notifier import Notifier
 from iris.ports import Clock, OperationStarter
 from iris.store.engine import Store, open_store
 from iris.store.event_records import StoreEventRecords
 from iris.store.migrate import migrate
+from iris.store.node_records import StoreNodeRecords
 from iris.store.operation_records import StoreEventRemovals, StoreOperationRecords
 from workers.wiring.pairing import pair_store
 
@@ -55,14 +59,24 @@ def build_worker(settings: Settings) -> WorkerProcess:
         worker_id=f"worker-{Uuid7Source().new_id()}",
         store=store,
         families=(
-            EventActivities(StoreEventRecords(store, clock)),
+            EventActivities(StoreEventRecords(store, clock, None if settings.webhook_url is None else Uuid7Source())),
             OperationActivities(StoreOperationRecords(store, clock)),
             RemovalActivities(StoreEventRemovals(store, clock)),
+            NodeLifeActivities(StoreNodeRecords(store, clock)),
         ),
         operations=TemporalOperationStarter(link),
         link=link,
         clock=clock,
     )
+
+
+def build_notifier(settings: Settings, process: WorkerProcess) -> Notifier:
+    """What delivers notifications; call it on the event loop that runs it."""
+    url, secret = settings.webhook_url, settings.webhook_secret
+    webhook = None
+    if url is not None and secret is not None:
+        webhook = Webhook(url.get_secret_value(), secret.get_secret_value(), process.clock)
+    return Notifier(process.store, webhook, process.clock)
 
 
 def prepare_database(settings: Settings, process: WorkerProcess) -> None:
