@@ -299,12 +299,14 @@ class NodeClipWorkshop:
             return None
         event = rows[-1][1]
         end_us = event.window_end_us or event.last_seen_us + 1
-        segments = self._index.segments_between(CameraId(ref.camera_id), event.started_us, end_us)
+        segments = self._index.segments_between(CameraId(ref.camera_id), event.window_start_us, end_us)
+        # Of the event itself if there is something yet, else what came last before it.
+        segments.sort(key=lambda s: (s.end_us <= event.started_us, abs(s.start_us - event.started_us)))
         pins = pinned_files(self._data_dir, ref.event_id)
-        for segment in segments:
+        for segment, after_us in [*((s, event.started_us - s.start_us) for s in segments), *((s, 0) for s in segments)]:
             name = PurePosixPath(segment.path).name
             path = pins.get(name, self._data_dir / "segments" / ref.camera_id / name)
-            jpeg = keyframe_jpeg(path, event.started_us - segment.start_us)
+            jpeg = keyframe_jpeg(path, after_us)
             if jpeg is not None:
                 return jpeg
         return None

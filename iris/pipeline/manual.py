@@ -122,8 +122,9 @@ class ManualRecorder:
             seq=0,
             stops_us=now_us + most_us,
         )
+        self._touched_us = self._told_us = clock.monotonic_us()
+        self._due_us = self._told_us + most_us
         self._open(event)
-        self._due_us = clock.monotonic_us() + most_us
         return ManualAnswer(self._event, fresh=True)
 
     def _open(self, event: OpenEvent) -> None:
