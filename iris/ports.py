@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         RecordedEvent,
         ThumbnailResult,
     )
+    from iris.contracts.node import NodeLife, NodeReport
     from iris.contracts.operations import OperationEnd, OperationProgress
     from iris.contracts.removal import (
         BurialPlace,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         PurgedFiles,
         RemovedEvents,
     )
+    from iris.contracts.retention import EvictedEvents, EvictEvents, RetentionNodes, RetentionStart
     from iris.domain.event import OpenEvent
     from iris.domain.operation import OperationTask, WorkflowReport
     from iris.domain.recording import ManualRecording
@@ -267,6 +269,22 @@ class CameraFootage(Protocol):
         ...
 
 
+class RetentionRecords(Protocol):
+    """Retention's side of the main database, as activities need it (implemented by `iris.store`)."""
+
+    def plan(self, start: RetentionStart) -> RetentionNodes:
+        """Which nodes have something to do; reads only."""
+        ...
+
+
+class EventEvictor(Protocol):
+    """Removes events of one node by age and for space (implemented by `iris.pipeline`)."""
+
+    def run(self, request: EvictEvents, progress: ProgressSink) -> EvictedEvents:
+        """One pass, or the next part of a long one; idempotent."""
+        ...
+
+
 class ClipWorkshop(Protocol):
     """Files of one node, as activities need them (implemented by adapters, built by wiring)."""
 
@@ -292,6 +310,22 @@ class ClipWorkshop(Protocol):
 
     def close_abandoned(self, ref: EventRef) -> EventMessage | None:
         """The closing message of an event nobody holds any more; None while it is held open."""
+        ...
+
+
+class CameraAudit(Protocol):
+    """The cameras of one node, as the Node workflow sees them."""
+
+    def reconcile(self, progress: ProgressSink) -> NodeReport:
+        """Compare those that should run with those that do, and repair; blocks for seconds, idempotent."""
+        ...
+
+
+class NodeRecords(Protocol):
+    """The nodes of the main database (implemented by `iris.store`)."""
+
+    def life(self, node_id: str) -> NodeLife:
+        """Whether it gave a sign of life lately, and what depends on it."""
         ...
 
 

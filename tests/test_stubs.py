@@ -12,20 +12,22 @@ from temporalio import activity, workflow
 
 from activities.clips import ClipActivities
 from activities.events import EventActivities
+from activities.nodes import NodeAuditActivities, NodeLifeActivities
 from activities.operations import OperationActivities
 from activities.removal import EventFileActivities, RemovalActivities
 from iris.contracts import activities as event_activities
-from iris.contracts import events, operation_activities, operations, removal, removal_activities
+from iris.contracts import events, node, node_activities, operation_activities, operations, removal, removal_activities
 from iris.contracts import workflows as workflow_stubs
 from iris.domain.event import EndReason, EventState
 from iris.domain.segment import GapReason
 from workers.temporal_worker import WORKFLOWS
 
 # Each family of activities: its stubs, its payloads, and the classes that implement it.
-STUBS = (event_activities, operation_activities, removal_activities)
-PAYLOADS = (events, operations, removal)
+STUBS = (event_activities, operation_activities, removal_activities, node_activities)
+PAYLOADS = (events, operations, removal, node)
 CLASSES: tuple[type, ...] = (
     EventActivities, ClipActivities, OperationActivities, RemovalActivities, EventFileActivities,
+    NodeAuditActivities, NodeLifeActivities,
 )  # fmt: skip
 
 

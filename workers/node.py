@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import random
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from iris.adapters.clock import SystemClock
 from iris.adapters.id_source import Uuid7Source
@@ -21,7 +21,7 @@ from iris.adapters.process import hold_lock, leave, prefer_as_oom_victim
 from iris.adapters.store_mark import check_one_file_system, check_sqlite_pair
 from iris.adapters.vault import open_vault
 from iris.base.backoff import backoff_delay_s
-from iris.base.errors import ConfigError, ConflictError, StoreError, StoreMismatchError
+from iris.base.errors import ConfigError, ConflictError, StorageError, StoreError, StoreMismatchError
 from iris.base.ids import CameraId, NodeId, parse_id
 from iris.base.log import configure_logging, get_logger
 from iris.config import Settings, load_settings
@@ -88,13 +88,24 @@ class _Node:
 
     def _forgotten(self, _camera_id: CameraId, event_ids: object) -> None:
         assert isinstance(event_ids, list)
-        self._marks.forget(event_ids)
+        with self._marks_may_fail():
+            self._marks.forget(event_ids)
 
     def _camera_started(self, camera_id: CameraId) -> None:
-        self._supervisor.forget(camera_id, self._marks.terminal_events(camera_id))
+        with self._marks_may_fail():
+            self._supervisor.forget(camera_id, self._marks.terminal_events(camera_id))
+
+    @contextlib.contextmanager
+    def _marks_may_fail(self) -> Iterator[None]:
+        """A full disk keeps the node from writing its marks, never from watching over a camera."""
+        try:
+            yield
+        except StorageError as error:
+            self._log.error("relay marks cannot be used now", error=error)
 
     async def _run_services(self, clock: SystemClock, node_id: NodeId) -> None:
         # Imported here: a second and a half of imports that recording does not wait for.
+        from iris.pipeline.space_guard import LOOK_EVERY_S
         from web.api.node_app import create_node_app
         from web.api.serving import serve_unix
         from workers.temporal_worker import keep_worker_running, node_worker
@@ -114,6 +125,11 @@ class _Node:
                 await asyncio.to_thread(services.write_heartbeat)
                 await asyncio.sleep(HEARTBEAT_S)
 
+        async def guard_space() -> None:
+            while True:
+                await asyncio.to_thread(services.retention.guard.look)
+                await asyncio.sleep(LOOK_EVERY_S)
+
         async def work() -> None:
             await keep_worker_running(
                 services.link, lambda client: node_worker(client, node_id, services.families), self._stop
@@ -124,7 +140,8 @@ class _Node:
 
         jobs = {
             "door": door, "cameras": follow_cameras, "relay": services.relay.run, "worker": work,
-            "heartbeat": tell_alive, "detector": lambda: asyncio.to_thread(services.learn_detector),
+            "heartbeat": tell_alive, "space": guard_space, "watch": services.keep_watched,
+            "detector": lambda: asyncio.to_thread(services.learn_detector),
         }  # fmt: skip
         tasks = [asyncio.create_task(self._keep(name, job), name=name) for name, job in jobs.items()]
         stopped = asyncio.create_task(self._stop.wait())

@@ -14,7 +14,7 @@ from iris.base.errors import IrisError, StoreError
 from iris.base.ids import CameraId
 from iris.base.log import get_logger
 from iris.domain.camera import CameraSpec
-from workers.supervisor import CameraSupervisor
+from workers.supervisor import Applied, CameraSupervisor
 
 
 class CameraKeeper:
@@ -25,7 +25,11 @@ class CameraKeeper:
         self._supervisor = supervisor
         self._unseal = unseal
         self._known: dict[CameraId, SealedCamera] = {}
+        self._failing = False
         self._changed = asyncio.Event()
+        # The keeper and the audit may look at the same time; what they do must not mix.
+        self._looking = asyncio.Lock()
+        self._tell_change: Callable[[], None] = lambda: None
         self._log = get_logger(part="cameras")
 
     async def start_last_known(self) -> None:
@@ -38,6 +42,10 @@ class CameraKeeper:
         known = self._known.get(camera_id)
         return None if known is None else known.spec
 
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """Have `tell` called on the event loop whenever cameras were started, restarted or stopped for a change."""
+        self._tell_change = tell
+
     def changed(self) -> None:
         """Word that the database changed: look again now."""
         self._changed.set()
@@ -49,28 +57,38 @@ class CameraKeeper:
             read: Reads the wanted cameras; blocking, run on a thread.
             every_s: Seconds between looks without a word.
         """
-        failing = False
         while True:
             self._changed.clear()
-            try:
-                wanted = await asyncio.to_thread(read)
-            except StoreError as error:
-                if not failing:
-                    self._log.warning("the database does not answer, cameras go on as last known", reason=str(error))
-                failing = True
-            else:
-                failing = False
-                if wanted != self._known:
-                    self._copy.replace(wanted)
-                    self._known = wanted
-                await self._apply()
+            applied, _ = await self.look(read)
+            if applied:
+                self._tell_change()
             try:
                 async with asyncio.timeout(every_s):
                     await self._changed.wait()
             except TimeoutError:
                 continue
 
-    async def _apply(self) -> None:
+    async def look(self, read: Callable[[], dict[CameraId, SealedCamera]]) -> tuple[Applied, bool]:
+        """Look into the database once and have the supervisor run what it says.
+
+        Returns:
+            What the supervisor had to do, and whether the database answered; else what is known already counted.
+        """
+        async with self._looking:
+            try:
+                wanted = await asyncio.to_thread(read)
+            except StoreError as error:
+                if not self._failing:
+                    self._log.warning("the database does not answer, cameras go on as last known", reason=str(error))
+                self._failing = True
+            else:
+                self._failing = False
+                if wanted != self._known:
+                    self._copy.replace(wanted)
+                    self._known = wanted
+            return await self._apply(), not self._failing
+
+    async def _apply(self) -> Applied:
         specs = {}
         for camera_id, camera in self._known.items():
             if not camera.spec.enabled:
@@ -79,4 +97,4 @@ class CameraKeeper:
                 specs[camera_id] = camera.opened(self._unseal)
             except IrisError as error:
                 self._log.error("a camera's address cannot be read", camera_id=camera_id, reason=str(error))
-        await self._supervisor.apply(specs)
+        return await self._supervisor.apply(specs)

@@ -13,9 +13,11 @@ import os
 import random
 import socket
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from iris.adapters.live_feed import (
     CameraStart,
@@ -43,6 +45,8 @@ FIRST_RESTART_S = 0.3
 HEALTHY_S = 30.0
 # An orderly stop publishes the unfinished segment; slow disks included it takes well under this.
 STOP_PATIENCE_S = 8.0
+# A process that is heard of by nobody for longer is ended by the audit, where the watch over it did not do so.
+UNHEARD_US = STALE_US + 5_000_000
 ANSWER_PATIENCE_S = 3.0
 # One thread per library, read when it is loaded: a process per camera must not spread over all cores (measured: twice
 # the cost for nothing). A value in the environment wins.
@@ -56,11 +60,31 @@ class _Camera:
     process: asyncio.subprocess.Process | None = None
     writer: asyncio.StreamWriter | None = None
     status: CameraStatus | None = None
-    restart_count: int = 0
+    restarts: Counter[str] = field(default_factory=Counter)
+    heard_us: int = 0  # monotonic: its newest message, or when its process was started
     leaving: bool = False
     close_event: bool = False
     told: asyncio.Event = field(default_factory=asyncio.Event)
     asked: dict[int, asyncio.Future[tuple[JsonObject, bytes]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What `apply` had to do."""
+
+    started: tuple[CameraId, ...] = ()
+    restarted: tuple[CameraId, ...] = ()
+    stopped: tuple[CameraId, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.started or self.restarted or self.stopped)
+
+
+class _Ending(NamedTuple):
+    """How a camera process ended: a fixed word for counting, a sentence's end for people."""
+
+    cause: str
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +108,11 @@ class CameraSupervisor:
         self._clock = clock
         self._events = events
         self._cameras: dict[CameraId, _Camera] = {}
+        self._stopped = False
         self._request_ids = iter(range(1, 2**62))
         self._log = get_logger(part="supervisor")
 
-    async def apply(self, wanted: dict[CameraId, CameraSpec]) -> None:
+    async def apply(self, wanted: dict[CameraId, CameraSpec]) -> Applied:
         """Start, restart and stop until what runs matches; returns once all stops are done.
 
         A camera that is no longer wanted closes its open event (reason `stopped`); one whose spec changed is
@@ -103,17 +128,45 @@ class CameraSupervisor:
             *(self._stop(camera_id, close_event=True) for camera_id in gone),
             *(self._stop(camera_id, close_event=False) for camera_id in changed),
         )
+        started = []
         for camera_id, spec in wanted.items():
             if camera_id in self._cameras:
                 self._cameras[camera_id].spec = spec
+            elif not self._stopped:
+                started.append(camera_id)
+                camera = _Camera(spec)
+                self._cameras[camera_id] = camera
+                camera.task = asyncio.create_task(self._keep_running(camera), name=f"camera {camera_id}")
+        return Applied(tuple(c for c in started if c not in changed), tuple(changed), tuple(gone))
+
+    def revive(self) -> list[tuple[CameraId, str]]:
+        """Put right what the watch over a camera cannot have missed, and did; says what and why."""
+        now_us = self._clock.monotonic_us()
+        revived = []
+        for camera_id, camera in self._cameras.items():
+            if camera.leaving or camera.task is None:
                 continue
-            camera = _Camera(spec)
-            self._cameras[camera_id] = camera
-            camera.task = asyncio.create_task(self._keep_running(camera), name=f"camera {camera_id}")
+            if camera.task.done():
+                revived.append((camera_id, "nobody watched over it"))
+                camera.task = asyncio.create_task(self._keep_running(camera), name=f"camera {camera_id}")
+            elif _is_alive(camera) and now_us - camera.heard_us > UNHEARD_US:
+                revived.append((camera_id, "it hung"))
+                _kill(camera.process)
+        return revived
+
+    def known_pids(self) -> frozenset[int]:
+        """Processes that the supervisor watches over."""
+        return frozenset(camera.process.pid for camera in self._cameras.values() if camera.process is not None)
+
+    def counts(self) -> tuple[int, int]:
+        """Cameras that should run, and how many of these have a process that gave a sign of life lately."""
+        now_us, cameras = self._clock.monotonic_us(), self._cameras.values()
+        return len(cameras), sum(_is_alive(camera) and now_us - camera.heard_us <= STALE_US for camera in cameras)
 
     async def stop(self) -> None:
-        """Stop all camera processes in order; open events stay open for the next start."""
-        await asyncio.gather(*(self._stop(camera_id, close_event=False) for camera_id in list(self._cameras)))
+        """Stop all camera processes in order and start none any more; open events stay open for the next start."""
+        self._stopped = True
+        await asyncio.gather(*(self._stop(camera_id, close_event=False) for camera_id in [*self._cameras]))
 
     async def all_told(self, patience_s: float) -> None:
         """Wait until every wanted camera has given its first sign of life, for `patience_s` at most."""
@@ -134,13 +187,14 @@ class CameraSupervisor:
         if status is None:
             return CameraStatus(
                 camera.spec.camera_id, CameraState.CONNECTING, "The camera process is starting.",
-                restart_count=camera.restart_count,
+                restart_count=camera.restarts.total(),
             )  # fmt: skip
         if self._clock.wall_us() - status.heartbeat_us > STALE_US:
             return replace(
                 status, state=CameraState.OFFLINE, sentence="The camera process gives no sign of life; it is restarted."
             )
-        return replace(status, restart_count=camera.restart_count)
+        restarts = {f"restarts_{cause}": count for cause, count in camera.restarts.items()}
+        return replace(status, restart_count=camera.restarts.total(), counters={**status.counters, **restarts})
 
     async def snapshot(self, camera_id: CameraId) -> bytes:
         """Newest picture as JPEG.
@@ -216,38 +270,42 @@ class CameraSupervisor:
                 await asyncio.wait_for(process.wait(), STOP_PATIENCE_S)
             except TimeoutError:
                 self._log.warning("camera process killed, it did not stop", camera_id=camera_id)
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+                _kill(process)
         if camera.task is not None:
             camera.task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await camera.task
-        del self._cameras[camera_id]
+            await asyncio.gather(camera.task, return_exceptions=True)
+        self._cameras.pop(camera_id, None)
 
     async def _keep_running(self, camera: _Camera) -> None:
         attempt = 0
         while True:
             started_us = self._clock.monotonic_us()
             try:
-                reason = await self._run_once(camera)
+                ending = await self._run_once(camera)
             except OSError as error:
-                reason = f"could not be started: {error.strerror}"
+                ending = _Ending("not_started", f"could not be started: {error.strerror}")
+            except Exception as error:  # noqa: BLE001 - the boundary of a camera: whatever fails, it is started again
+                self._log.error("a camera's watch failed", camera_id=camera.spec.camera_id, error=error, exc_info=True)
+                ending = _Ending("watch_failed", "was not watched over for a moment")
             if camera.leaving:
                 return
             attempt = 1 if self._clock.monotonic_us() - started_us > HEALTHY_S * 1_000_000 else attempt + 1
-            camera.restart_count += 1
+            camera.restarts[ending.cause] += 1
             delay_s = backoff_delay_s(attempt, first_s=FIRST_RESTART_S, jitter=random.random())  # noqa: S311 - spread only
             self._log.warning(
-                "camera process ended", camera_id=camera.spec.camera_id, reason=reason, restart_in_s=round(delay_s, 1)
+                "camera process ended",
+                camera_id=camera.spec.camera_id,
+                reason=ending.sentence,
+                restart_in_s=round(delay_s, 1),
             )
             camera.status = CameraStatus(
                 camera.spec.camera_id, CameraState.ERROR,
-                f"The camera process {reason}; it is started again in {delay_s:.1f} s.",
-                error_code="process_died", heartbeat_us=self._clock.wall_us(), restart_count=camera.restart_count,
+                f"The camera process {ending.sentence}; it is started again in {delay_s:.1f} s.",
+                error_code="process_died", heartbeat_us=self._clock.wall_us(), restart_count=camera.restarts.total(),
             )  # fmt: skip
             await asyncio.sleep(delay_s)
 
-    async def _run_once(self, camera: _Camera) -> str:
+    async def _run_once(self, camera: _Camera) -> _Ending:
         """Run the process until it ends; says how it ended."""
         ours, theirs = socket.socketpair()
         ours.setblocking(False)  # noqa: FBT003 - the library's own signature
@@ -263,12 +321,12 @@ class CameraSupervisor:
             raise
         finally:
             theirs.close()
-        camera.process = process
+        camera.process, camera.heard_us = process, self._clock.monotonic_us()
         reader, camera.writer = await asyncio.open_unix_connection(sock=ours, limit=1024 * 1024)
-        self._send(camera, start_to_json(CameraStart(camera.spec, self._tuning, self._node_id)))
-        self._events.started(camera.spec.camera_id)
-        violation = ""
+        violation: _Ending | None = None
         try:
+            self._send(camera, start_to_json(CameraStart(camera.spec, self._tuning, self._node_id)))
+            self._events.started(camera.spec.camera_id)
             violation = await self._listen(camera, reader)
         finally:
             camera.writer.close()
@@ -276,25 +334,25 @@ class CameraSupervisor:
             for waiting in camera.asked.values():
                 if not waiting.done():
                     waiting.set_result(({}, b""))
-            if violation and process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-        code = await process.wait()
-        return violation or (f"was ended by signal {-code}" if code < 0 else f"ended with code {code}")
+            if violation is not None:
+                _kill(process)
+        ending = await _ending_of(process)
+        return violation or ending
 
-    async def _listen(self, camera: _Camera, reader: asyncio.StreamReader) -> str:
-        """Take messages until the process leaves ('') or must be ended (why)."""
+    async def _listen(self, camera: _Camera, reader: asyncio.StreamReader) -> _Ending | None:
+        """Take messages until the process leaves (None) or must be ended (why)."""
         while True:
             try:
                 async with asyncio.timeout(STALE_US / 1_000_000):
                     message, payload = await read_message(reader)
+                camera.heard_us = self._clock.monotonic_us()
                 self._take(camera, message, payload)
             except (asyncio.IncompleteReadError, ConnectionError):
-                return ""
+                return None
             except TimeoutError:
-                return "hung (no heartbeat for 15 s)"
+                return _Ending("hung", "hung (no heartbeat for 15 s)")
             except (InputError, KeyError, TypeError, ValueError):
-                return "sent what is not acceptable"
+                return _Ending("violation", "sent what is not acceptable")
 
     def _take(self, camera: _Camera, message: JsonObject, payload: bytes) -> None:
         camera_id = camera.spec.camera_id
@@ -314,3 +372,24 @@ class CameraSupervisor:
                     waiting.set_result((message, payload))
             case other:
                 raise InputError(f"unknown live feed message {other!r}")
+
+
+async def _ending_of(process: asyncio.subprocess.Process) -> _Ending:
+    """Wait for a process that closed its feed; it publishes its last segment, and must not take for ever."""
+    try:
+        code = await asyncio.wait_for(process.wait(), STOP_PATIENCE_S)
+    except TimeoutError:
+        _kill(process)
+        await process.wait()
+        return _Ending("hung", "hung when it should have ended")
+    return _Ending("signal", f"was ended by signal {-code}") if code < 0 else _Ending("exit", f"ended with code {code}")
+
+
+def _is_alive(camera: _Camera) -> bool:
+    return camera.process is not None and camera.process.returncode is None
+
+
+def _kill(process: asyncio.subprocess.Process | None) -> None:
+    if process is not None and process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()

@@ -27,6 +27,8 @@ from iris.base.log import get_logger
 from iris.contracts import names
 from workflows.event import EventWorkflow
 from workflows.event_deletion import EventDeletionWorkflow
+from workflows.node import NodeWorkflow
+from workflows.retention import RetentionWorkflow
 
 # A stop takes 10 s at most: activities get this long to end by themselves, then they are told to stop.
 GRACE: Final = timedelta(seconds=6)
@@ -55,7 +57,7 @@ _ONE_LINE: Final = _OneLine()
 
 
 # Every workflow of Iris; a new one is registered by its line here.
-WORKFLOWS: Final[tuple[type, ...]] = (EventWorkflow, EventDeletionWorkflow)
+WORKFLOWS: Final[tuple[type, ...]] = (EventWorkflow, EventDeletionWorkflow, NodeWorkflow, RetentionWorkflow)
 
 
 def iris_worker(client: Client, families: Sequence[object]) -> Worker:

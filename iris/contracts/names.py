@@ -49,6 +49,12 @@ ACTIVITY_PURGE_CAMERA = "purge_camera"
 ACTIVITY_LOOK_FOR_REMAINS = "look_for_remains"
 ACTIVITY_RESUME_CAMERA = "resume_camera"
 
+ACTIVITY_RECONCILE_NODE = "reconcile_node"
+ACTIVITY_LOOK_AFTER_NODE = "look_after_node"
+
+ACTIVITY_PLAN_RETENTION = "plan_retention"
+ACTIVITY_EVICT_EVENTS = "evict_events"
+
 # name -> Temporal type; `iris worker` registers them at its start. No names of people or addresses in any.
 SEARCH_ATTRIBUTES = {
     "IrisCameraId": "Keyword",

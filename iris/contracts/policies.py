@@ -37,3 +37,8 @@ PAGES_PER_RUN = 25
 CAMERA_STEP_TIMEOUT = timedelta(minutes=1)
 # What is refused for good is looked at by a person; until then it is tried again now and then.
 REFUSED_PAUSE = timedelta(minutes=1)
+
+# Stopping a camera in order takes up to 8 s, and so does ending a stray process; both run while it heartbeats.
+RECONCILE_TIMEOUT = timedelta(minutes=1)
+# What the database knows of a node is for people: not worth waiting for while that is away too.
+LOOK_AFTER_PATIENCE = timedelta(minutes=1)

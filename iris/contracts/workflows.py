@@ -6,6 +6,7 @@ from temporalio import workflow
 
 from iris.contracts import names
 from iris.contracts.events import EventMessage, EventOutcome, EventStart
+from iris.contracts.node import NodeChanged, NodeWatch
 from iris.contracts.removal import EventDeletionResult, EventDeletionStart
 
 
@@ -31,4 +32,19 @@ class EventDeletionWorkflow:
     @workflow.run
     async def run(self, start: EventDeletionStart) -> EventDeletionResult:
         """See `workflows/event_deletion.py`."""
+        raise NotImplementedError
+
+
+@workflow.defn(name=names.WORKFLOW_NODE)
+class NodeWorkflow:
+    """Audits the cameras of one node, for ever."""
+
+    @workflow.run
+    async def run(self, watch: NodeWatch) -> None:
+        """See `workflows/node.py`."""
+        raise NotImplementedError
+
+    @workflow.signal(name=names.SIGNAL_NODE_CHANGED)
+    def changed(self, word: NodeChanged) -> None:
+        """Look now."""
         raise NotImplementedError

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from iris.base.ids import CameraId
 from iris.domain.camera import CameraState
 
+# A node or worker signs its row every 5 s; whoever did not for three times that is not there.
+SILENT_US = 15_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class CameraStatus:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from activities.camera_removal import CameraFootageActivities
 from activities.clips import ClipActivities
+from activities.nodes import NodeAuditActivities
 from activities.removal import EventFileActivities
+from activities.retention import EvictionActivities
 from iris.adapters.detector import DetectorOpener
 from iris.adapters.event_files import DiskEventFiles
 from iris.adapters.node_cameras import SealedCamera
 from iris.adapters.temporal import TemporalLink, TemporalStarter
+from iris.adapters.temporal_node import NodeWatchStarter
 from iris.adapters.weights import effective_backend
-from iris.base.errors import IrisError
+from iris.base.errors import IrisError, StoreError
 from iris.base.ids import CameraId, NodeId
 from iris.base.log import get_logger
 from iris.base.timebase import seconds_to_us
@@ -23,18 +28,23 @@ from iris.domain.camera import CameraSpec, DetectorBackend
 from iris.domain.detection import DetectorReport
 from iris.domain.recording import ManualRecording
 from iris.domain.status import CameraStatus, NodeFacts
+from iris.outbox.camera_db import camera_db_path
 from iris.outbox.marks import RelayMarks
 from iris.outbox.reader import CameraDbReader
 from iris.outbox.relay import Relay
+from iris.pipeline.camera_footage import NodeCameraFootage
+from iris.pipeline.camera_gate import CameraGate
 from iris.pipeline.clip_workshop import NodeClipWorkshop, NodeHooks
 from iris.ports import Clock, IdSource
 from iris.store.cameras import CameraRow
 from iris.store.engine import Store, open_store
 from iris.store.migrate import migrate
+from workers.node_audit import NodeAudit
 from workers.node_cameras import CameraKeeper
 from workers.supervisor import CameraSupervisor
 from workers.version import VERSION
 from workers.wiring.pairing import pair_store
+from workers.wiring.retention import build_retention
 from workers.wiring.worker import temporal_address
 
 # How much longer than its longest event a camera may be silent before the workflow asks after it.
@@ -61,6 +71,7 @@ class NodeServices:
         settings = core.settings
         self._core = core
         self._loop = asyncio.get_running_loop()
+        self._prepared = False
         self.store: Store = open_store(settings.main_database_url)
         self.link = TemporalLink(
             temporal_address(settings), identity=f"iris-node-{core.node_id}",
@@ -69,17 +80,49 @@ class NodeServices:
         outbox = CameraDbReader(settings.data_path)
         starter = TemporalStarter(self.link, max_open_s=settings.event_max_seconds + _SILENCE_SLACK_S)
         self.relay = Relay(outbox, starter, core.marks, core.clock)
+        files = DiskEventFiles(settings.data_path)
+        self.retention = build_retention(settings, core.node_id, core.clock, self.store, files, lambda: self._prepared)
         hooks = NodeHooks(
             is_running=lambda camera_id: core.supervisor.is_running(CameraId(camera_id)),
             post_us=self._post_us,
             mark_terminal=self._mark_terminal,
+            make_room=self.retention.guard.make_room_for,
         )
-        files = DiskEventFiles(settings.data_path)
-        workshop = NodeClipWorkshop(settings.data_path, outbox, outbox, core.clock, hooks)
+        gate = CameraGate()
+        workshop = NodeClipWorkshop(settings.data_path, outbox, outbox, core.clock, hooks, gate)
+        footage = NodeCameraFootage(
+            settings.data_path, core.node_id, outbox, core.marks, gate, self._forget_camera
+        )
         # Instances whose methods are the activities of this node's queue.
-        self.families: tuple[object, ...] = (ClipActivities(workshop, core.clock), EventFileActivities(files))
+        audit = NodeAudit(core.keeper, core.supervisor, self._read_checked, settings.data_path, core.clock)
+        self.families: tuple[object, ...] = (
+            ClipActivities(workshop, core.clock),
+            EventFileActivities(files),
+            EvictionActivities(self.retention.evictor),
+            NodeAuditActivities(audit),
+        )
         self._detector = DetectorReport(backend="")
         self._class_names: tuple[str, ...] = ()
+
+    async def keep_watched(self) -> None:
+        """Have the Node workflow run, and tell it when cameras change; best effort, for ever."""
+        every_s = self._core.settings.worker_reconcile_seconds
+        starter = NodeWatchStarter(self.link, self._core.node_id, every_s)
+        changed = asyncio.Event()
+        changed.set()  # a start is a change
+        self._core.keeper.on_change(changed.set)
+        while True:
+            told = changed.is_set()
+            changed.clear()
+            try:
+                await starter.tell(changed=told)
+            except IrisError as error:
+                get_logger(part="audit").info("the node workflow is not told now", error=error)
+                await asyncio.sleep(every_s)
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(every_s):
+                    await changed.wait()
 
     # What the workshop asks, on a clip thread
 
@@ -88,8 +131,13 @@ class NodeServices:
         return seconds_to_us(self._core.settings.post_seconds if spec is None else spec.post_seconds)
 
     def _mark_terminal(self, camera_id: str, event_id: str) -> None:
+        if not camera_db_path(self._core.settings.data_path, camera_id).exists():
+            return  # all of the camera was removed: it has no rows to let go, and no mark of it may come back
         self._core.marks.mark_terminal(event_id, CameraId(camera_id), self._core.clock.wall_us())
         self._loop.call_soon_threadsafe(self._core.supervisor.forget, CameraId(camera_id), [event_id])
+
+    def _forget_camera(self, camera_id: CameraId) -> None:
+        asyncio.run_coroutine_threadsafe(self.relay.forget_camera(camera_id), self._loop).result()
 
     # The database, on threads
 
@@ -102,6 +150,13 @@ class NodeServices:
         """
         migrate(self._core.settings.main_database_url)
         pair_store(self.store, self._core.settings.data_path, self._core.ids)
+        self._prepared = True
+
+    def _read_checked(self) -> dict[CameraId, SealedCamera]:
+        """`read_cameras` once it is known that the database belongs to this folder: the audit may come earlier."""
+        if not self._prepared:
+            raise StoreError("the database was not looked at yet")
+        return self.read_cameras()
 
     def read_cameras(self) -> dict[CameraId, SealedCamera]:
         """The cameras of this node as the database has them.
@@ -117,7 +172,7 @@ class NodeServices:
         settings = self._core.settings
         backend, _ = effective_backend(row.detector_backend or settings.detector_backend, settings.detector_model_path)
         spec = CameraSpec(
-            camera_id=row.camera_id, name=row.name, rtsp_url="", enabled=row.enabled,
+            camera_id=row.camera_id, name=row.name, rtsp_url="", enabled=row.enabled and row.purging_us is None,
             recording_mode=row.recording_mode, trigger_classes=row.trigger_classes, detect_conf=row.detect_conf,
             detect_fps=row.detect_fps, pre_seconds=row.pre_seconds, post_seconds=row.post_seconds,
             trigger_cooldown=row.trigger_cooldown, detector_backend=backend,
@@ -134,6 +189,7 @@ class NodeServices:
         detail = {
             "version": facts.version, "backend": facts.backend, "device": facts.device,
             "outbox_depth": facts.outbox_depth, "outbox_oldest_age_s": round(facts.outbox_oldest_age_s, 1),
+            "storage": None if facts.storage is None else asdict(facts.storage),
         }  # fmt: skip
         with self.store.writing() as work:
             work.system.node_seen(self._core.node_id, self._core.clock.wall_us(), detail)
@@ -181,4 +237,5 @@ class NodeServices:
             node_id=self._core.node_id, version=VERSION, backend=self._detector.backend, device=self._detector.device,
             onnx_providers=self._detector.onnx_providers, class_names=self._class_names,
             outbox_depth=figures.depth, outbox_oldest_age_s=figures.oldest_age_s,
+            storage=self.retention.guard.report(),
         )  # fmt: skip
