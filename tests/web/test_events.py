@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from iris.base.ids import EventId
 from tests.builders.events import CAMERA_ID, event_message, finalise_request, uuid_of
 from tests.web.conftest import World
 from web.api.schemas import Event, EventPage
@@ -20,6 +21,7 @@ def _seed(world: World) -> None:
         events.finalise(finalise_request(2, missing_s=4), 2)
         failed = finalise_request(3)
         events.finalise(type(failed)(failed.message, type(failed.clip)("failed", failure="the disk was full")), 3)
+        repositories.holds.put(EventId(uuid_of(3)), "", 3)
         events.record(event_message(4, "closed"), 4)
         events.record(event_message(5, camera_id=OTHER_CAMERA, labels=("car",), continues=uuid_of(4)), 5)
 
@@ -41,7 +43,7 @@ async def test_ready_event_has_the_whole_shape(client: httpx.AsyncClient, world:
             "video_codec": "h264", "width": 1920, "height": 1080, "has_audio": False,
         }],
         "thumbnail_url": f"{url}/thumbnail", "workflow_id": f"event:{uuid_of(1)}", "continues": None,
-        "detector": "motion detection", "failure": None,
+        "detector": "motion detection", "failure": None, "hold": None,
     }  # fmt: skip
 
 
@@ -83,6 +85,10 @@ async def test_event_has_no_clip_when_it_is_not_ready(
         ({"to": "2023-11-14T22:18:20Z"}, [2, 1]),
         ({"from": "2023-11-14T23:16:40+01:00", "to": "2023-11-14T22:18:20.000001Z"}, [3, 2]),
         ({"person_id": uuid_of(1, "f")}, []),
+        ({"held": "true"}, [3]),
+        ({"held": "false", "state": "ready"}, [1]),
+        ({"held": "false", "limit": "2"}, [5, 4]),
+        ({"held": "true", "camera_id": OTHER_CAMERA}, []),
     ],
 )
 async def test_list_filters(client: httpx.AsyncClient, world: World, query: dict[str, str], numbers: list[int]) -> None:
@@ -111,7 +117,7 @@ async def test_list_pages_by_cursor_until_the_end(client: httpx.AsyncClient, wor
         ("offset=-1", "offset"), ("offset=99999999999999999999", "offset"), ("camera_id=x", "camera_id"),
         ("camera_id=", "camera_id"), ("person_id=../x", "person_id"), ("from=yesterday", "from"),
         ("from=2023-11-14T22:18:20", "from"), ("to=-1", "to"), ("state=done", "state"), ("label=", "label"),
-        ("label=%00", "label"), ("cursor=!", "cursor"), ("cursor=" + "A" * 300, "cursor"), ("sort=id", "sort"),
+        ("label=%00", "label"), ("held=maybe", "held"), ("cursor=!", "cursor"), ("cursor=" + "A" * 300, "cursor"), ("sort=id", "sort"),
     ],
 )  # fmt: skip
 async def test_list_names_the_parameter_when_it_is_wrong(client: httpx.AsyncClient, query: str, field: str) -> None:

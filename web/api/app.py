@@ -13,6 +13,7 @@ from web.api.auth import OPEN_PATHS
 from web.api.errors import install_error_handlers, title_of
 from web.api.guards import Guard
 from web.api.routes.cameras import cameras_router
+from web.api.routes.event_removal import event_removal_router
 from web.api.routes.events import events_router
 from web.api.routes.notifications import notifications_router
 from web.api.routes.operations import operations_router
@@ -55,8 +56,8 @@ def build_routes(version: str, lifespan: Lifespan[FastAPI] | None = None) -> Fas
         generate_unique_id_function=lambda route: route.name,
     )
     install_error_handlers(app)
-    for router in (system_router, cameras_router, recordings_router, events_router, operations_router,
-                   notifications_router):  # fmt: skip
+    for router in (system_router, cameras_router, recordings_router, events_router, event_removal_router,
+                   operations_router, notifications_router):  # fmt: skip
         app.include_router(router())
     _describe(app)
     return app

@@ -24,17 +24,19 @@ def _printable(text: str) -> str:
     return text.strip()
 
 
+def _note(text: str) -> str:
+    return _printable(text) if text.strip() else ""
+
+
 def _unique(items: list[str]) -> list[str]:
     if len(set(items)) != len(items):
-        raise ValueError("must name each class once")
+        raise ValueError("must name each one once")
     return items
 
 
 def _instant(value: object) -> object:
-    if not isinstance(value, str):
-        return value
     try:
-        return parse_rfc3339(value)
+        return parse_rfc3339(value) if isinstance(value, str) else int("no time")
     except (ValueError, OverflowError):
         raise ValueError("must be a time with an offset, such as 2026-11-23T12:00:00Z") from None
 
@@ -125,6 +127,7 @@ class EventQuery(BaseModel):
     to: Instant | None = Field(None, description="started before, RFC 3339")
     label: Label | None = None
     state: State | None = None
+    held: bool | None = Field(None, description="true: only those on hold; false: only the others")
     limit: int = Field(50, ge=1, le=500)
     offset: int = Field(0, ge=0, le=1_000_000)
     cursor: str | None = Field(None, max_length=200, description="next_cursor of the page before")
@@ -137,6 +140,36 @@ class CameraQuery(BaseModel):
 
     limit: int = Field(100, ge=1, le=500)
     cursor: str | None = Field(None, max_length=200)
+
+
+class EventDeleteQuery(BaseModel):
+    """Which events go: those of the filters, or all. Nothing at all is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    camera_id: str | None = None
+    from_: Instant | None = Field(None, alias="from", description="started at or after, RFC 3339")
+    to: Instant | None = Field(None, description="started before, RFC 3339")
+    label: Label | None = None
+    state: Literal["ready", "partial", "failed"] | None = None
+    all: bool = Field(default=False, description="every event there is; not together with anything else")
+    dry_run: bool = Field(default=False, description="only count what would go")
+
+
+class EventDelete(EventDeleteQuery):
+    """The same in a body, where events can also be named one by one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    ids: Annotated[list[str], Field(min_length=1, max_length=500), AfterValidator(_unique)] | None = Field(
+        None, description="these events; not together with anything else"
+    )
+
+
+class HoldPut(_Request):
+    """Why an event must be kept, in the words of who wants it."""
+
+    note: Annotated[str, Field(max_length=500), AfterValidator(_note)] = ""
 
 
 class OperationQuery(BaseModel):
@@ -277,6 +310,27 @@ class EventClipFile(_Answer):
     has_audio: bool
 
 
+class Hold(_Answer):
+    """Nothing but the deletion of its camera removes the event while this is there."""
+
+    since: str
+    note: str | None
+
+
+class EventDeletionPreview(_Answer):
+    """What a deletion would remove now: events, their clip files and thumbnails, bytes of the clips.
+
+    Events on hold and events that are not finished are left.
+    """
+
+    events: int
+    files: int
+    size_bytes: int
+    left_held: int
+    left_open: int
+    not_found: int
+
+
 class Event(_Answer):
     """Why footage was kept. `clip_url` is null until the state is ready or partial."""
 
@@ -297,6 +351,7 @@ class Event(_Answer):
     continues: str | None
     detector: str
     failure: str | None
+    hold: Hold | None
 
 
 class EventPage(_Answer):

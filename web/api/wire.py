@@ -146,6 +146,7 @@ def wire_event(row: EventRow) -> WireObject:
         "continues": row.continues,
         "detector": detector_words(row.backend),
         "failure": row.failure,
+        "hold": None if row.hold_us is None else {"since": format_rfc3339(row.hold_us), "note": row.hold_note},
     }
 
 

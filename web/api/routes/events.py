@@ -43,6 +43,7 @@ def list_events(services: ServicesDep, query: Annotated[EventQuery, Query()]) ->
         to_us=query.to,
         label=query.label,
         state=None if query.state is None else EventState(query.state),
+        held=query.held,
     )
     if query.cursor is not None and query.offset:
         raise InputError("cursor and offset cannot be combined", field="offset")

@@ -50,6 +50,10 @@ def upgrade() -> None:
         "events",
         sa.Column("hold_note", sa.String(length=500), nullable=True, comment="why, in the words of who set it"),
     )
+    held = sa.text("hold_us IS NOT NULL")
+    op.create_index(
+        "ix_events_held_page", "events", ["started_us", "event_id"], sqlite_where=held, postgresql_where=held
+    )
     _operations()
     _tombstones()
     op.create_table(
