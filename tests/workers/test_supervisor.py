@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from iris.adapters.clock import SystemClock
-from iris.base.errors import NotFoundError
+from iris.base.errors import NotFoundError, StorageError
 from iris.base.ids import CameraId, NodeId
 from iris.domain.camera import CameraSpec, CameraState, CameraTuning, DetectorBackend
 from iris.domain.segment import GapReason
@@ -142,6 +142,36 @@ async def test_hung_process_is_ended_and_reads_as_offline(
     await until(lambda: state(supervisor) in (CameraState.OFFLINE, CameraState.ERROR), "offline")
     await until(lambda: not psutil.pid_exists(pid), "the hung process is ended")
     await recording(supervisor)
+
+
+async def test_process_is_ended_and_started_again_when_it_left_its_feed_and_stays(
+    camera: CameraSim, supervisor: CameraSupervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.supervisor.STOP_PATIENCE_S", 1.0)
+    await supervisor.apply({CAMERA: spec_of(camera)})
+    pid = await recording(supervisor)
+    os.kill(pid, signal.SIGSTOP)  # it can neither beat nor leave
+    writer = supervisor._cameras[CAMERA].writer
+    assert writer is not None
+    writer.close()
+    await until(lambda: not psutil.pid_exists(pid), "the process that stayed is ended")
+    await until(lambda: supervisor.status()[0].pid not in (0, pid), "another process")
+    assert supervisor.status()[0].counters["restarts_hung"] == 1
+
+
+async def test_camera_is_started_again_when_those_who_listen_fail(camera: CameraSim, tmp_path: Path) -> None:
+    failures = [StorageError("relay.db cannot be read"), StorageError("database or disk is full")]
+
+    def fail(_camera_id: CameraId) -> None:
+        if failures:
+            raise failures.pop()
+
+    heard = Heard().events()
+    supervisor = CameraSupervisor(tmp_path, NODE, CameraTuning(), SystemClock(), replace(heard, started=fail))
+    await supervisor.apply({CAMERA: spec_of(camera)})
+    await recording(supervisor)
+    assert supervisor.status()[0].counters["restarts_watch_failed"] == 2
+    await supervisor.stop()
 
 
 async def test_process_leaves_in_order_when_its_node_is_killed(camera: CameraSim, tmp_path: Path) -> None:
