@@ -21,6 +21,8 @@ _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?")
 _PORT = re.compile(r"[0-9]{1,5}")
 # Some recorders take user and password in the path (`/user=admin_password=x_channel=1`): hide from there to its end.
 _PATH_SECRET = re.compile(r"(?i)(pass(?:word|wd)?|pwd|user(?:name)?|token)=[^/]*")
+# The same where only the value is meant: it ends where the next part, or the next `_name=`, begins.
+_SECRET_VALUE = re.compile(r"(?i)(pass(?:word|wd)?|pwd|user(?:name)?|token)=.*?(?=[/&?]|_[a-z]+=|$)")
 # What FFmpeg's RTSP input takes out of the query as its own options (libavformat/rtsp.c, ff_rtsp_connect).
 _MEDIA_OPTIONS = frozenset({"udp", "tcp", "multicast", "http", "https", "filter_src"})
 DEFAULT_PORT = {"rtsp": 554, "rtsps": 322}
@@ -44,6 +46,21 @@ class RtspUrl:
     def same_target(self, other: RtspUrl) -> bool:
         """Whether scheme, host and port are equal, so that a stored password may be kept."""
         return (self.scheme, self.host.lower(), self.port) == (other.scheme, other.host.lower(), other.port)
+
+
+def same_source(one: RtspUrl, other: RtspUrl) -> bool:
+    """Whether two addresses lead to one stream of one camera: who asks and whether it is encrypted do not count.
+
+    Host, port (the usual one of each scheme counts as equal), path and query do. Footage of another source must not be
+    shown as this camera's.
+
+    >>> a = parse_rtsp_url("rtsp://admin:old@cam.example/ch1")
+    >>> same_source(a, parse_rtsp_url("rtsps://admin:new@CAM.example:322/ch1"))
+    True
+    >>> same_source(a, parse_rtsp_url("rtsp://admin:old@cam.example/ch2"))
+    False
+    """
+    return _source(one) == _source(other)
 
 
 def parse_rtsp_url(text: str) -> RtspUrl:
@@ -144,6 +161,13 @@ def _port(netloc: str) -> int | None:
     if _PORT.fullmatch(digits) is None or not 1 <= int(digits) <= 65_535:
         raise CameraAddressError("the port must be between 1 and 65535")
     return int(digits)
+
+
+def _source(url: RtspUrl) -> tuple[str, int | None, str, str]:
+    parts = urlsplit(url.text)
+    port = None if url.port == DEFAULT_PORT[url.scheme] else url.port
+    path, query = (_SECRET_VALUE.sub(r"\1=", text) for text in (parts.path or "/", parts.query))
+    return url.host.lower(), port, path, query
 
 
 def _mask_path(path: str) -> str:

@@ -50,6 +50,7 @@ async def test_create_answers_201_with_id_and_masked_address(client: httpx.Async
         "recording_mode": "track", "trigger_classes": ["person"], "detect_conf": 0.5, "detect_fps": 5.0,
         "pre_seconds": 5.0, "post_seconds": 10.0, "trigger_cooldown": 15.0, "detector_backend": None,
         "created_at": "2023-11-14T22:13:20.000000Z", "updated_at": "2023-11-14T22:13:20.000000Z", "version": 1,
+        "operation_id": None,
     }  # fmt: skip
     assert world.address_of(body["id"]) == ADDRESS
     assert world.node.changed_count == 1

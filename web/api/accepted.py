@@ -21,13 +21,14 @@ _PATIENCE_S = 1.0
 async def accepted(services: Services, row: OperationRow) -> Response:
     """The operation as it is now, with its address in `Location`; call it after the commit."""
     if not row.state.finished:
-        await _start(services, row)
+        await start_now(services, row)
     answer = json_answer(wire_operation(row), 202)
     answer.headers["Location"] = operation_url(row.operation_id)
     return answer
 
 
-async def _start(services: Services, row: OperationRow) -> None:
+async def start_now(services: Services, row: OperationRow) -> None:
+    """Start an operation's workflow if Temporal answers at once; call it after the commit."""
     try:
         async with asyncio.timeout(_PATIENCE_S):
             await services.operations.start(row.task())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
-from iris.base.errors import CameraAddressError, InputError
+from iris.base.errors import CameraAddressError, ConfigError, InputError
 from iris.base.ids import CameraId
 from iris.base.redact import MASK
 from iris.domain.camera import DetectorBackend
-from iris.domain.rtsp_url import RtspUrl, edit_rtsp_url, parse_rtsp_url
+from iris.domain.rtsp_url import RtspUrl, edit_rtsp_url, parse_rtsp_url, same_source
 from iris.ports import AddressVault
 from iris.store.cameras import CameraDraft, CameraRow
 from iris.store.cameras import CameraPatch as StorePatch
@@ -69,15 +69,37 @@ def patch_of(body: CameraPatch, row: CameraRow, vault: AddressVault, defaults: C
     return cast("StorePatch", patch)
 
 
+def leads_elsewhere(patch: StorePatch, row: CameraRow, vault: AddressVault) -> bool:
+    """Whether the changes give the camera another source, so that what it showed so far is not its own any more."""
+    sealed = patch.get("rtsp_url_sealed")
+    if sealed is None:
+        return False
+    new = parse_rtsp_url(vault.open(sealed, row.camera_id))
+    stored = _opened(row.rtsp_url_sealed, row.camera_id, vault)
+    if stored is None:
+        return new.masked != row.rtsp_url_masked
+    return not same_source(new, parse_rtsp_url(stored))
+
+
+def _opened(sealed: bytes, camera_id: CameraId, vault: AddressVault) -> str | None:
+    """A stored address; None where its key is lost."""
+    try:
+        return vault.open(sealed, camera_id)
+    except ConfigError:
+        return None
+
+
 def _address(
     field: str, submitted: str, sealed: bytes | None, camera_id: CameraId, vault: AddressVault
 ) -> dict[str, object]:
     """Changes of one address; none where the stored one stays."""
     if not submitted.strip():
         return {}
-    # A whole new address is taken without opening the stored one: that is how a lost key is got over.
+    # A whole new address is taken also where the stored one cannot be opened: that is how a lost key is got over.
     if sealed is None or MASK not in submitted:
         url = _checked(field, submitted)
+        if sealed is not None and _opened(sealed, camera_id, vault) == url.text:
+            return {}
     else:
         stored = vault.open(sealed, camera_id)
         url = _edited(field, submitted, stored)

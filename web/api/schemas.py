@@ -142,6 +142,14 @@ class CameraQuery(BaseModel):
     cursor: str | None = Field(None, max_length=200)
 
 
+class CameraRemovalQuery(BaseModel):
+    """How the events of a camera are treated when they have to go."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    include_held: bool = Field(default=False, description="whether events on hold go too; else they are a conflict")
+
+
 class EventDeleteQuery(BaseModel):
     """Which events go: those of the filters, or all. Nothing at all is refused."""
 
@@ -223,6 +231,7 @@ class Camera(_Answer):
     created_at: str
     updated_at: str
     version: int
+    operation_id: str | None = Field(description="operation that removes what an old address showed; null: none runs")
 
 
 class CameraPage(_Answer):

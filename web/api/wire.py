@@ -38,8 +38,8 @@ def wire_time(wall_us: int | None) -> str | None:
     return None if wall_us is None else format_rfc3339(wall_us)
 
 
-def wire_camera(row: CameraRow) -> WireObject:
-    """A camera without its secrets."""
+def wire_camera(row: CameraRow, operation: OperationRow | None = None) -> WireObject:
+    """A camera without its secrets, and the operation that removes what its old address showed."""
     return {
         "id": row.camera_id,
         "name": row.name,
@@ -57,6 +57,7 @@ def wire_camera(row: CameraRow) -> WireObject:
         "created_at": format_rfc3339(row.created_us),
         "updated_at": format_rfc3339(row.updated_us),
         "version": row.version,
+        "operation_id": None if operation is None else operation.operation_id,
     }
 
 
@@ -64,6 +65,9 @@ def status_of(row: CameraRow, live: CameraStatus | None, *, node_up: bool) -> Ca
     """What to say of a camera: what the database wants beats what a node said a moment ago."""
     if not row.enabled:
         return CameraStatus(row.camera_id, CameraState.DISABLED, "the camera is switched off")
+    if row.purging_us is not None:
+        sentence = "footage of the old address is being removed; the camera starts on the new one afterwards"
+        return CameraStatus(row.camera_id, CameraState.CONNECTING, sentence)
     if not node_up:
         return CameraStatus(row.camera_id, CameraState.OFFLINE, "the node does not answer; is `iris node` running?")
     if live is None or live.state is CameraState.DISABLED:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from iris.base.errors import CameraAddressError
 from iris.base.redact import MASK
-from iris.domain.rtsp_url import edit_rtsp_url, mask_rtsp_url, parse_rtsp_url
+from iris.domain.rtsp_url import edit_rtsp_url, mask_rtsp_url, parse_rtsp_url, same_source
 
 STORED = "rtsp://admin:S3cret-CANARY@cam.example:8554/live/ch0?user=u&password=Q-CANARY"
 
@@ -179,3 +179,29 @@ def test_mask_and_parse_never_fail_otherwise_when_given_anything(text: str) -> N
     mask_rtsp_url(text)
     with contextlib.suppress(CameraAddressError):
         parse_rtsp_url(text)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("rtsp://h/a", "rtsp://h:554/a", True),  # the usual port
+        ("rtsp://h/a", "rtsps://h/a", True),  # encrypted, each on its usual port
+        ("rtsp://h:9000/a", "rtsps://h:9000/a", True),
+        ("rtsp://h:554/a", "rtsp://h:8554/a", False),
+        ("rtsp://u:p@h/a", "rtsp://x:y@h/a", True),
+        ("rtsp://H/a", "rtsp://h/a", True),
+        ("rtsp://h", "rtsp://h/", True),
+        ("rtsp://h/a", "rtsp://g/a", False),
+        ("rtsp://h/a", "rtsp://h/A", False),
+        ("rtsp://h/a?channel=1", "rtsp://h/a?channel=2", False),
+        ("rtsp://h/a?password=x&channel=1", "rtsp://h/a?password=y&channel=1", True),
+        ("rtsp://h/a?password=x&channel=1", "rtsp://h/a?password=x&channel=2", False),
+        # Recorders that take user and password in the path: what follows them still counts.
+        ("rtsp://h/user=a_password=b_channel=1_a.sdp", "rtsp://h/user=c_password=d_channel=1_a.sdp", True),
+        ("rtsp://h/user=a_password=b_channel=1_a.sdp", "rtsp://h/user=a_password=b_channel=2_a.sdp", False),
+        ("rtsp://h/user=a&password=b&channel=1", "rtsp://h/user=a&password=b&channel=2", False),
+    ],
+)  # fmt: skip
+def test_source_is_the_same_when_only_credentials_or_encryption_differ(one: str, other: str, same: bool) -> None:
+    assert same_source(parse_rtsp_url(one), parse_rtsp_url(other)) is same
+    assert same_source(parse_rtsp_url(other), parse_rtsp_url(one)) is same
