@@ -87,7 +87,7 @@ class TombstoneRepository:
                 reason=reason,
                 started_us=row.started_us,
                 last_seen_us=row.last_seen_us,
-                size_bytes=row.size_bytes,
+                size_bytes=int(row.size_bytes),  # a sum is a Decimal on PostgreSQL
                 created_us=now_us,
             )
             for row in self._connection.execute(query.with_for_update(of=events))
