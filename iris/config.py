@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from iris.base.errors import ConfigError
 from iris.domain.camera import CameraTuning, DetectorBackend
+from iris.retention.policy import RetentionPolicy
 
 ENV_FILE = Path(".env")
 # Below this likeness two names are more likely two names than one and its misspelling.
@@ -181,6 +182,18 @@ class Settings(BaseSettings):
         20.0, "Seconds between comparisons of wanted and running cameras.", f"{_SECONDS} from 1 to 3600", ge=1, le=3600
     )
 
+    # Retention
+    retention_days: float | None = _setting(
+        None, "Days after which events go, for those that no rule names; left out, none goes by age.",
+        "a number of days above 0, at most 36500", gt=0, le=36_500,
+    )  # fmt: skip
+    retention_high_water: float = _setting(
+        0.85, "Used share of the disk at which the oldest events begin to go.", "a number above 0, below 1", gt=0, lt=1
+    )
+    retention_low_water: float = _setting(
+        0.8, "Used share at which that ends; below RETENTION_HIGH_WATER.", "a number above 0, below 1", gt=0, lt=1
+    )
+
     # Backup
     backup_dir: Path | None = _setting(
         None,
@@ -248,6 +261,12 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _water_falls(self) -> Self:
+        if self.retention_low_water >= self.retention_high_water:
+            raise ValueError("RETENTION_LOW_WATER must be below RETENTION_HIGH_WATER")
+        return self
+
+    @model_validator(mode="after")
     def _webhook_is_signed(self) -> Self:
         if self.webhook_url is not None and self.webhook_secret is None:
             raise ValueError("WEBHOOK_SECRET must be set where WEBHOOK_URL is: the receiver checks with it who posts")
@@ -285,6 +304,14 @@ class Settings(BaseSettings):
         """The SQLite file of the main database; None where it is a server."""
         url = self.main_database_url
         return Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
+
+    def retention_policy(self) -> RetentionPolicy:
+        """What holds until a person sets a policy."""
+        return RetentionPolicy(
+            max_age_days=self.retention_days,
+            high_water=self.retention_high_water,
+            low_water=self.retention_low_water,
+        )
 
     def camera_tuning(self) -> CameraTuning:
         """What holds for all cameras of a node."""

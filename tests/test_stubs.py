@@ -15,19 +15,21 @@ from activities.events import EventActivities
 from activities.nodes import NodeAuditActivities, NodeLifeActivities
 from activities.operations import OperationActivities
 from activities.removal import EventFileActivities, RemovalActivities
+from activities.retention import EvictionActivities, RetentionActivities
 from iris.contracts import activities as event_activities
 from iris.contracts import events, node, node_activities, operation_activities, operations, removal, removal_activities
+from iris.contracts import retention, retention_activities
 from iris.contracts import workflows as workflow_stubs
 from iris.domain.event import EndReason, EventState
 from iris.domain.segment import GapReason
 from workers.temporal_worker import WORKFLOWS
 
 # Each family of activities: its stubs, its payloads, and the classes that implement it.
-STUBS = (event_activities, operation_activities, removal_activities, node_activities)
-PAYLOADS = (events, operations, removal, node)
+STUBS = (event_activities, operation_activities, removal_activities, node_activities, retention_activities)
+PAYLOADS = (events, operations, removal, node, retention)
 CLASSES: tuple[type, ...] = (
     EventActivities, ClipActivities, OperationActivities, RemovalActivities, EventFileActivities,
-    NodeAuditActivities, NodeLifeActivities,
+    NodeAuditActivities, NodeLifeActivities, RetentionActivities, EvictionActivities,
 )  # fmt: skip
 
 

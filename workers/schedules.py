@@ -35,6 +35,7 @@ from iris.base.errors import ConfigError, IrisError
 from iris.base.log import get_logger
 from iris.config import Settings
 from iris.contracts import names
+from iris.contracts.retention import RetentionStart
 from workers.version import VERSION
 
 # How often a lost schedule is looked for.
@@ -78,7 +79,17 @@ class ScheduleLine:
 
 def schedule_table(_settings: Settings) -> tuple[ScheduleLine, ...]:
     """Every schedule of this version. A line that is left out (switched off by a setting) is removed from Temporal."""
-    return ()
+    return (
+        ScheduleLine(
+            schedule_id=names.SCHEDULE_RETENTION,
+            workflow=names.WORKFLOW_RETENTION,
+            argument=RetentionStart(),
+            every_s=60,
+            # The node makes room by itself where this is late; what was missed is not made up for.
+            catch_up_s=10,
+            note="Retention: removes what is too old, and the oldest where a disk is getting full",
+        ),
+    )
 
 
 class ScheduleKeeper:

@@ -20,6 +20,7 @@ from iris.base.log import get_logger
 from iris.base.unix_socket import short_socket_path
 from iris.domain.recording import ManualRecording
 from iris.domain.status import CameraStatus, NodeFacts
+from iris.domain.storage import storage_report
 
 # The node answers from memory; only a snapshot waits, for the camera process to encode one picture.
 _ANSWER_S = 2.0
@@ -57,6 +58,7 @@ class UnixNodeLink:
             for name in ("onnx_providers", "class_names"):
                 values[name] = tuple(str(item) for item in cast("list[object]", values[name]))
             # A newer node may say more than this version knows.
+            values["storage"] = storage_report(values.get("storage"))
             return NodeFacts(**{name: values[name] for name in _FACT_NAMES})  # type: ignore[arg-type]  # the node's own values
         except (KeyError, TypeError) as error:
             raise _not_understood() from error

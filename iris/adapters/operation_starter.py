@@ -19,6 +19,7 @@ from iris.base.errors import InputError
 from iris.base.redact import redact
 from iris.contracts import names
 from iris.contracts.removal import EventDeletionStart
+from iris.contracts.retention import RetentionStart
 from iris.domain.operation import OperationKind, OperationTask, WorkflowFate, WorkflowReport
 
 
@@ -33,6 +34,9 @@ class StartOf:
 
 # One line per kind.
 STARTS: Final[Mapping[OperationKind, StartOf]] = {
+    OperationKind.RETENTION: StartOf(
+        names.WORKFLOW_RETENTION, lambda task: RetentionStart(task.operation_id), "Retention, asked for by hand"
+    ),
     OperationKind.EVENT_DELETION: StartOf(
         names.WORKFLOW_EVENT_DELETION, lambda task: EventDeletionStart(task.operation_id), "Delete events"
     ),

@@ -8,6 +8,7 @@ from iris.contracts import names
 from iris.contracts.events import EventMessage, EventOutcome, EventStart
 from iris.contracts.node import NodeChanged, NodeWatch
 from iris.contracts.removal import EventDeletionResult, EventDeletionStart
+from iris.contracts.retention import RetentionResult, RetentionStart
 
 
 @workflow.defn(name=names.WORKFLOW_EVENT)
@@ -32,6 +33,16 @@ class EventDeletionWorkflow:
     @workflow.run
     async def run(self, start: EventDeletionStart) -> EventDeletionResult:
         """See `workflows/event_deletion.py`."""
+        raise NotImplementedError
+
+
+@workflow.defn(name=names.WORKFLOW_RETENTION)
+class RetentionWorkflow:
+    """One pass that removes what is too old and what the disks need."""
+
+    @workflow.run
+    async def run(self, start: RetentionStart) -> RetentionResult:
+        """See `workflows/retention.py`."""
         raise NotImplementedError
 
 

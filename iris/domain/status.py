@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from iris.base.ids import CameraId
 from iris.domain.camera import CameraState
+from iris.domain.storage import StorageReport
 
 # A node or worker signs its row every 5 s; whoever did not for three times that is not there.
 SILENT_US = 15_000_000
@@ -61,6 +62,7 @@ class NodeFacts:
     class_names: tuple[str, ...] = ()
     outbox_depth: int = 0
     outbox_oldest_age_s: float = 0.0
+    storage: StorageReport | None = None
 
 
 @dataclass(frozen=True, slots=True)

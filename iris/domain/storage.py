@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +52,14 @@ class StorageReport:
     age_waits: str | None = None
     evicted_counts: dict[str, int] = field(default_factory=dict)
     evicted_bytes: int = 0
+
+
+def storage_report(values: object) -> StorageReport | None:
+    """The report in what a node sent or signed as JSON; None where this version understands none."""
+    if not isinstance(values, dict):
+        return None
+    known: dict[str, Any] = {name: values[name] for name in StorageReport.__dataclass_fields__ if name in values}
+    try:
+        return StorageReport(**{**known, "disk": DiskFigures(**known["disk"])})
+    except (KeyError, TypeError):
+        return None

@@ -53,11 +53,13 @@ class NodeHooks:
             waits for its next start counts: it will go on with the event that it holds open.
         post_us: The camera's post-roll in microseconds.
         mark_terminal: Tells the relay that an event needs nothing more; (camera id, event id), idempotent.
+        make_room: Called before so many bytes are written; raises `DiskFullError` where there is no room for them.
     """
 
     is_running: Callable[[str], bool]
     post_us: Callable[[str], int]
     mark_terminal: Callable[[str, str], None]
+    make_room: Callable[[int], None] = lambda _size_bytes: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,7 @@ class NodeClipWorkshop:
         gaps = self._index.gaps_between(camera_id, window.start_us, window.end_us)
         first_us = self._index.first_start_us(camera_id)
         sources, lost = self._checked(request, segments, progress)
+        self._hooks.make_room(sum(source.segment.size_bytes for source in sources.values()))
         while True:
             plan = plan_clip(window, Recorded(segments, gaps, lost, first_us))
             try:

@@ -19,6 +19,7 @@ from iris.base.ids import NodeId
 from iris.base.log import get_logger
 from iris.base.timebase import seconds_to_us
 from iris.contracts.removal import EventPlace, RemovedEvents
+from iris.contracts.retention import EvictedEvents, EvictEvents
 from iris.domain.operation import RemovalReason
 from iris.domain.storage import DiskFigures
 from iris.pipeline.clock_watch import ClockWatch
@@ -32,6 +33,8 @@ from iris.store.tombstones import Tombstone
 PAGE: Final = 100
 _SCAN: Final = 500
 _AGE_SCAN_EVERY_US: Final = seconds_to_us(600)
+# Then a part of a long pass ends, so that none comes near the activity's time-out.
+_PART_US: Final = seconds_to_us(120)
 _OURS: Final = (RemovalReason.AGE, RemovalReason.SPACE)
 
 
@@ -48,6 +51,7 @@ class EvictionParts:
         clock: Wall time for tombstones.
         watch: Whether the wall clock counts for ages.
         settings_policy: What holds where no person set anything.
+        store_is_ours: Whether it is known by now that database and folder are a pair; nothing goes before.
     """
 
     store: Store
@@ -58,6 +62,7 @@ class EvictionParts:
     clock: Clock
     watch: ClockWatch
     settings_policy: RetentionPolicy
+    store_is_ours: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,17 @@ class EvictionState:
     nothing_left: str | None = None
 
 
+@dataclass(slots=True)
+class _Pass:
+    """One pass, or a part of it: until when, and what went so far."""
+
+    operation_id: str | None
+    progress: ProgressSink
+    until_us: int  # monotonic
+    totals: EvictionTotals = field(default_factory=EvictionTotals)
+    more: bool = False
+
+
 class Evictor:
     """One per node; threads share it."""
 
@@ -91,28 +107,27 @@ class Evictor:
         self._parts = parts
         self._lock = threading.Lock()
         self._age_scanned_us: int | None = None
+        self._making_room = False
         self.state = EvictionState()
 
     def policy(self) -> RetentionPolicy:
         """What holds now.
 
         Raises:
-            StoreError: The database is away.
+            StoreError: The database is away, or may be another folder's.
         """
+        if not self._parts.store_is_ours():
+            raise StoreError("the database was not looked at yet")
         with self._parts.store.reading() as work:
             stored = work.retention.policy()
         return self._parts.settings_policy if stored is None else stored.policy
 
-    def run(
-        self, progress: ProgressSink, *, operation_id: str | None = None, by_hand: bool = False, confirmed: bool = False
-    ) -> EvictionTotals:
-        """One pass: what a crash left, then by age, then for space.
+    def run(self, request: EvictEvents, progress: ProgressSink) -> EvictedEvents:
+        """One pass: what a crash left, then by age, then for space. A long one ends early and says `more`.
 
         Args:
+            request: Who asks; a person who confirms vouches for the clock, and for as many as there are.
             progress: Told after each page.
-            operation_id: Who asks; written into the tombstones.
-            by_hand: Look for what is too old even if that was done a moment ago.
-            confirmed: A person vouches for the clock, and for as many as there are.
 
         Raises:
             StoreError: The database is away; what went is complete or will be completed by the next pass.
@@ -120,14 +135,19 @@ class Evictor:
         """
         policy = self.policy()
         self.finish_burials()
-        if confirmed:
+        if request.confirmed:
             self._parts.watch.confirm()
-        totals = EvictionTotals()
-        if by_hand or confirmed or self.age_scan_is_due(policy):
-            totals = self._by_age(policy, progress, operation_id, confirmed=confirmed)
-        totals = totals.plus(self._for_space(policy, progress, operation_id))
-        self._say(totals)
-        return totals
+        this = _Pass(request.operation_id, progress, self._parts.clock.monotonic_us() + _PART_US)
+        if request.operation_id is not None or request.confirmed or self.age_scan_is_due(policy):
+            self._by_age(policy, this, confirmed=request.confirmed)
+        if not this.more:
+            self._for_space(policy, this)
+        self._say(this.totals)
+        notes = (self._parts.watch.doubt if policy.shortest_age_us is not None else None, self.state.age_waits)
+        return EvictedEvents(
+            this.totals.age_count, this.totals.space_count, this.totals.freed_bytes, this.more,
+            tuple(note for note in (*notes, self.state.nothing_left) if note is not None),
+        )  # fmt: skip
 
     def make_room(self, policy: RetentionPolicy, coming_bytes: int = 0) -> EvictionTotals:
         """For space alone, as the node itself does when nobody helped in time.
@@ -140,9 +160,10 @@ class Evictor:
             StoreError, StorageError: As `run`.
         """
         self.finish_burials()
-        totals = self._for_space(policy, _quiet, None, coming_bytes)
-        self._say(totals)
-        return totals
+        this = _Pass(None, _quiet, self._parts.clock.monotonic_us() + _PART_US)
+        self._for_space(policy, this, coming_bytes)
+        self._say(this.totals)
+        return this.totals
 
     def finish_burials(self) -> int:
         """Remove the files that a crash left between tombstone and unlinking; how many events they were of."""
@@ -183,22 +204,21 @@ class Evictor:
         with self._parts.store.reading() as work:
             return work.retention.newest_event_us(self._parts.node_id)
 
-    def _by_age(
-        self, policy: RetentionPolicy, progress: ProgressSink, operation_id: str | None, *, confirmed: bool
-    ) -> EvictionTotals:
+    def _by_age(self, policy: RetentionPolicy, this: _Pass, *, confirmed: bool) -> None:
         self._age_scanned_us = self._parts.clock.monotonic_us()
         if policy.shortest_age_us is None or self._parts.watch.look(self._newest_event_us) is not None:
-            return EvictionTotals()
+            return
         now_us = self._parts.clock.wall_us()
         if not confirmed and self._waits_for_a_person(policy, now_us):
-            return EvictionTotals()
+            return
         self.state.age_waits = None
-        totals = EvictionTotals()
         for page in self._expired(policy, now_us):
             with self._lock:
-                totals = totals.plus(self._remove(page, RemovalReason.AGE, operation_id))
-            progress("removed by age", totals.age_count, 0)
-        return totals
+                self._remove(page, RemovalReason.AGE, this)
+            self._tell(this)
+            if self._time_is_up(this):
+                self._age_scanned_us = None
+                return
 
     def _waits_for_a_person(self, policy: RetentionPolicy, now_us: int) -> bool:
         """Whether more is too old than one pass may remove; nothing goes then, and it is said."""
@@ -234,34 +254,31 @@ class Evictor:
                 return
             after = (found[-1].started_us, found[-1].event_id)
 
-    def _for_space(
-        self, policy: RetentionPolicy, progress: ProgressSink, operation_id: str | None, coming_bytes: int = 0
-    ) -> EvictionTotals:
-        totals = EvictionTotals()
+    def _for_space(self, policy: RetentionPolicy, this: _Pass, coming_bytes: int = 0) -> None:
         after: tuple[int, str] | None = None
         begun = False
-        while True:
+        while not (begun and self._time_is_up(this)):
             with self._lock:
                 disk = self._projected(coming_bytes)
-                if not begun and not room_is_due(policy, disk):
-                    self.state.nothing_left = None
-                    return totals
+                # Once begun it goes on down to low water, also where an earlier part was cut off.
+                self._making_room = self._making_room or room_is_due(policy, disk)
+                need = excess_bytes(policy, disk) if self._making_room else 0
                 begun = True
-                need = excess_bytes(policy, disk)
                 if need == 0:
-                    self.state.nothing_left = None
-                    return totals
+                    self._making_room, self.state.nothing_left = False, None
+                    return
                 with self._parts.store.reading() as work:
                     found = work.retention.removable(self._parts.node_id, limit=PAGE, after=after)
                 going = [one.event for one in plan_removal(policy, found, now_us=None, need_bytes=need).going]
-                totals = totals.plus(self._remove(going, RemovalReason.SPACE, operation_id))
-            if len(found) < PAGE and len(going) == 0:
+                self._remove(going, RemovalReason.SPACE, this)
+            self._tell(this)
+            if len(found) < PAGE and not going:
+                self._making_room = False
                 self._nothing_left(policy, disk)
-                return totals
+                return
             # What was seen and stays, stays for the whole pass; what was not looked at yet may go.
             last = going[-1] if going else found[-1]
             after = (last.started_us, last.event_id)
-            progress("removed for space", totals.space_count, 0)
 
     def _projected(self, coming_bytes: int) -> DiskFigures:
         disk = self._parts.disk()
@@ -280,17 +297,17 @@ class Evictor:
             say("no room can be made", reason=sentence)
         self.state.nothing_left = sentence
 
-    def _remove(self, page: Sequence[Candidate], reason: RemovalReason, operation_id: str | None) -> EvictionTotals:
+    def _remove(self, page: Sequence[Candidate], reason: RemovalReason, this: _Pass) -> None:
         """Rows, files, tombstones of a page; the lock is held."""
         if not page:
-            return EvictionTotals()
+            return
         event_ids = [event.event_id for event in page]
         try:
-            stones = self._entomb(event_ids, reason, operation_id)
+            stones = self._entomb(event_ids, reason, this.operation_id)
         except StoreError:
             if not self._parts.reserve.give_back():
                 raise
-            stones = self._entomb(event_ids, reason, operation_id)
+            stones = self._entomb(event_ids, reason, this.operation_id)
         gone = EvictionTotals(
             age_count=len(stones) if reason is RemovalReason.AGE else 0,
             space_count=len(stones) if reason is RemovalReason.SPACE else 0,
@@ -298,9 +315,9 @@ class Evictor:
         )
         # Counted with the rows: the files go now or by the next pass, but the events are gone for everybody.
         self.state.totals = self.state.totals.plus(gone)
-        failpoint("retention:entombed")
+        this.totals = this.totals.plus(gone)
+        failpoint("retention.entombed")
         self._bury(stones)
-        return gone
 
     def _entomb(self, event_ids: Sequence[str], reason: RemovalReason, operation_id: str | None) -> list[Tombstone]:
         with self._parts.store.writing() as work:
@@ -310,9 +327,23 @@ class Evictor:
         if not stones:
             return
         self._parts.files.purge(RemovedEvents(tuple(EventPlace(s.event_id, s.camera_id) for s in stones)), _quiet)
-        failpoint("retention:unlinked")
+        failpoint("retention.unlinked")
         with self._parts.store.writing() as work:
             work.tombstones.bury([stone.event_id for stone in stones], self._parts.clock.wall_us())
+
+    def _tell(self, this: _Pass) -> None:
+        """Progress, for the workflow and for who looks at the operation."""
+        gone = this.totals
+        this.progress("events removed", gone.age_count + gone.space_count, 0)
+        if this.operation_id is not None:
+            counts = {"by_age": gone.age_count, "for_space": gone.space_count, "freed_bytes": gone.freed_bytes}
+            with self._parts.store.writing() as work:
+                now_us = self._parts.clock.wall_us()
+                work.operations.progress(this.operation_id, {f"node {self._parts.node_id}": counts}, now_us)
+
+    def _time_is_up(self, this: _Pass) -> bool:
+        this.more = self._parts.clock.monotonic_us() >= this.until_us
+        return this.more
 
     def _say(self, totals: EvictionTotals) -> None:
         if totals.age_count or totals.space_count:

@@ -64,32 +64,31 @@ class SpaceGuard:
     """One per node. `look` is called every `LOOK_EVERY_S` by one thread, `make_room_for` by those that write clips."""
 
     def __init__(
-        self, evictor: Evictor, disk: Callable[[], DiskFigures], rate: Callable[[], float], clock: Clock,
-        settings_policy: RetentionPolicy,
-    ) -> None:  # fmt: skip
-        self._evictor = evictor
-        self._disk, self._rate, self._clock = disk, rate, clock
+        self, evictor: Evictor, disk: Callable[[], DiskFigures], clock: Clock, settings_policy: RetentionPolicy
+    ) -> None:
+        """Nothing is looked at yet.
+
+        Args:
+            evictor: Removes; shared with the workflow's passes.
+            disk: The disk as it is now, with what the cameras write; the same as the evictor's.
+            clock: For patience.
+            settings_policy: What holds until the database was asked.
+        """
+        self._evictor, self._disk, self._clock = evictor, disk, clock
         self._lock = threading.Lock()
         self._policy = settings_policy
         self._policy_us: int | None = None
         self._due_since_us: int | None = None
         self._evicted_us: int | None = None
         self._away: str | None = None
-
-    def figures(self) -> DiskFigures:
-        """The disk now, with what the cameras write.
-
-        Raises:
-            StorageError: It cannot be asked.
-        """
-        return replace(self._disk(), write_bytes_per_s=self._rate())
+        self._seen: DiskFigures | None = None
 
     def look(self) -> None:
         """Compare, and evict where nobody else did in time. Never raises what a later look may find mended."""
         try:
+            disk = self._seen = self._disk()
             self._refresh_policy()
             self._evictor.watch_clock()
-            disk = self.figures()
             if not room_is_due(self._policy, disk):
                 self._evictor.room_again()
                 self._due_since_us = self._away = None
@@ -97,6 +96,7 @@ class SpaceGuard:
             if self._is_mine(disk):
                 self._evicted_us = self._clock.monotonic_us()
                 self._evictor.make_room(self._policy)
+                self._seen = self._disk()
             self._away = None
         except (StoreError, StorageError) as error:
             self._cannot(error)
@@ -107,10 +107,10 @@ class SpaceGuard:
         Raises:
             DiskFullError: There is no room for it and none can be made.
         """
-        disk = self.figures()
+        disk = self._disk()
         coming = min(size_bytes, disk.free_bytes)
         after = replace(disk, used_bytes=disk.used_bytes + coming, free_bytes=disk.free_bytes - coming)
-        if is_critical(self._policy, after):
+        if self._policy_us is not None and is_critical(self._policy, after):
             try:
                 self._evictor.make_room(self._policy, coming_bytes=size_bytes)
             except (StoreError, StorageError) as error:
@@ -119,10 +119,9 @@ class SpaceGuard:
             raise DiskFullError(f"there is no room for a clip of {size_bytes / 1e6:.1f} MB on the disk")
 
     def report(self) -> StorageReport | None:
-        """What the node tells of its disk; None where even that cannot be asked."""
-        try:
-            disk = self.figures()
-        except StorageError:
+        """What the node tells of its disk, as of the newest look; None before the first."""
+        disk = self._seen
+        if disk is None:
             return None
         state, due = self._evictor.state, room_is_due(self._policy, disk)
         return StorageReport(
@@ -154,7 +153,7 @@ class SpaceGuard:
     def _cannot(self, error: StoreError | StorageError) -> None:
         """The database is away, or files cannot be removed: said once, with what it means."""
         try:
-            disk = self.figures()
+            disk = self._disk()
         except StorageError:
             return
         if not room_is_due(self._policy, disk):

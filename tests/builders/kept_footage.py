@@ -7,8 +7,10 @@ from pathlib import Path
 
 from iris.adapters.disk_room import DiskReserve
 from iris.adapters.event_files import DiskEventFiles
+from iris.base.errors import CorruptMediaError
 from iris.base.ids import NodeId
 from iris.contracts.events import FinaliseEvent
+from iris.domain.operation import OperationKind
 from iris.domain.storage import DiskFigures
 from iris.pipeline.clock_watch import ClockWatch
 from iris.pipeline.eviction import EvictionParts, Evictor
@@ -16,11 +18,13 @@ from iris.retention.clock_rule import ClockReading
 from iris.retention.policy import RetentionPolicy
 from iris.store.engine import Store
 from iris.store.events import EventFilters
-from tests.builders.events import CAMERA_ID, NODE_ID, clip_of, event_message
+from iris.store.operations import OperationDraft
+from tests.builders.events import CAMERA_ID, NODE_ID, clip_of, event_message, uuid_of
 from tests.fakes.clock import SimulatedClock
 
 CLIP_BYTES = 10_000
 DAY_S = 86_400
+NODE = NodeId(NODE_ID)
 
 
 @dataclass
@@ -48,6 +52,11 @@ class KeptFootage:
     disk_bytes: int = 100 * CLIP_BYTES
     foreign_bytes: int = 0
     boot_id: str = "boot-1"
+    node_id: NodeId = NODE
+    paired: bool = True
+    write_bytes_per_s: float = 0.0
+    slow_s: float = 0.0
+    refuses: bool = False
 
     def __post_init__(self) -> None:
         self.files = DiskEventFiles(self.data_dir)
@@ -60,24 +69,27 @@ class KeptFootage:
         )
         self.evictor = Evictor(
             EvictionParts(
-                self.store, NodeId(NODE_ID), self.files, self.disk, DiskReserve(self.data_dir / "reserve"), self.clock,
-                self.watch, self.policy,
+                self.store, self.node_id, self.files, self.disk, DiskReserve(self.data_dir / "reserve"), self.clock,
+                self.watch, self.policy, lambda: self.paired,
             )
         )  # fmt: skip
         return self.evictor
 
     def disk(self) -> DiskFigures:
-        """As full as the clips make it."""
+        """As full as the clips make it; each look takes `slow_s`."""
+        if self.refuses:
+            raise CorruptMediaError("a failure that no second try mends")
+        self.clock.advance_s(self.slow_s)
         clips = sum(path.stat().st_size for path in self.data_dir.glob("recordings/*/*.mp4"))
         used = min(self.disk_bytes, clips + self.foreign_bytes)
-        return DiskFigures(used, self.disk_bytes - used)
+        return DiskFigures(used, self.disk_bytes - used, self.write_bytes_per_s)
 
     def keep(self, number: int, *, age_days: float | None = None, held: bool = False, label: str = "person") -> str:
         """Event `number` with a clip and a thumbnail; events are a minute apart unless their age is given."""
         at_us = self.clock.wall_us() - round((age_days if age_days is not None else 1) * DAY_S * 1e6)
         at_us += 0 if age_days is not None else number * 60_000_000
         times = {"started_us": at_us, "last_seen_us": at_us + 1, "window_start_us": at_us, "window_end_us": at_us + 2}
-        message = event_message(number, "closed", labels=(label,), **times)
+        message = event_message(number, "closed", node_id=self.node_id, labels=(label,), **times)
         clip = clip_of(message)
         clip = replace(clip, files=(replace(clip.files[0], size_bytes=CLIP_BYTES),))
         with self.store.writing() as work:
@@ -93,10 +105,22 @@ class KeptFootage:
     def open_event(self, number: int, age_days: float) -> str:
         """An event that is not finished."""
         at_us = self.clock.wall_us() - round(age_days * DAY_S * 1e6)
-        message = event_message(number, started_us=at_us, last_seen_us=at_us, window_start_us=at_us)
+        message = event_message(
+            number, node_id=self.node_id, started_us=at_us, last_seen_us=at_us, window_start_us=at_us
+        )
         with self.store.writing() as work:
             work.events.record(message, at_us)
         return message.event_id
+
+    def operation(self) -> str:
+        """A person asked for a pass."""
+        operation_id = uuid_of(9, "b")
+        draft = OperationDraft(
+            operation_id=operation_id, kind=OperationKind.RETENTION, workflow_id=f"retention:{operation_id}", request={}
+        )
+        with self.store.writing() as work:
+            work.operations.ask(draft, self.clock.wall_us())
+        return operation_id
 
     def events(self) -> set[int]:
         """Numbers of the events that are there; each has its files, and no file is there without its event."""

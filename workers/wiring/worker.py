@@ -9,6 +9,7 @@ from activities.events import EventActivities
 from activities.nodes import NodeLifeActivities
 from activities.operations import OperationActivities
 from activities.removal import RemovalActivities
+from activities.retention import RetentionActivities
 from iris.adapters.clock import SystemClock
 from iris.adapters.id_source import Uuid7Source
 from iris.adapters.operation_starter import TemporalOperationStarter
@@ -22,6 +23,7 @@ from iris.store.event_records import StoreEventRecords
 from iris.store.migrate import migrate
 from iris.store.node_records import StoreNodeRecords
 from iris.store.operation_records import StoreEventRemovals, StoreOperationRecords
+from iris.store.retention_records import StoreRetentionRecords
 from workers.wiring.pairing import pair_store
 
 
@@ -62,6 +64,7 @@ def build_worker(settings: Settings) -> WorkerProcess:
             EventActivities(StoreEventRecords(store, clock, None if settings.webhook_url is None else Uuid7Source())),
             OperationActivities(StoreOperationRecords(store, clock)),
             RemovalActivities(StoreEventRemovals(store, clock)),
+            RetentionActivities(StoreRetentionRecords(store, clock)),
             NodeLifeActivities(StoreNodeRecords(store, clock)),
         ),
         operations=TemporalOperationStarter(link),
