@@ -48,6 +48,15 @@ async def connect(address: str) -> Client:
             await asyncio.sleep(0.05)
 
 
+def _is_healthy(port: int) -> bool:
+    """Whether the server answers; one that is being started listens before it does."""
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) != 0:
+            return False
+    command = [temporal_binary(), "operator", "cluster", "health", "--address", f"127.0.0.1:{port}"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 @contextlib.contextmanager
 def running_server(port: int | None = None) -> Iterator[str]:
     """A server that keeps nothing; its address. Synchronous, so that any event loop may use it."""
@@ -59,9 +68,8 @@ def running_server(port: int | None = None) -> Iterator[str]:
     try:
         deadline = time.monotonic() + 60
         while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
+            if _is_healthy(port):
+                break
             assert process.poll() is None, "the Temporal server ended while it was starting"
             assert time.monotonic() < deadline, "the Temporal server did not start"
             time.sleep(0.05)

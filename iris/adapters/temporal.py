@@ -14,19 +14,22 @@ from typing import Final, TypeVar
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RetryConfig, RPCError, RPCStatusCode
 
+from iris.adapters.clock import SystemClock
 from iris.adapters.temporal_failures import DATA_CONVERTER
 from iris.base.errors import ConfigError, InputError, IrisError, UnavailableError
 from iris.base.redact import redact
+from iris.base.timebase import US_PER_S
 from iris.contracts import names
 from iris.contracts.events import EventMessage, EventStart
 from iris.contracts.texts import clock_text, labels_text
 from iris.contracts.workflows import EventWorkflow
+from iris.ports import Clock
 
 # The client's own tries end after 2 s (its default is 10 s, whatever the timeout of a call is).
 _RETRY: Final = RetryConfig(max_elapsed_time_millis=2000, max_retries=3)
@@ -43,6 +46,12 @@ _MISCONFIGURED: Final = frozenset({
     RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED, RPCStatusCode.NOT_FOUND,
     RPCStatusCode.UNIMPLEMENTED,
 })  # fmt: skip
+
+_ENDED_FROM_OUTSIDE: Final = frozenset({
+    WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.CANCELED, WorkflowExecutionStatus.TIMED_OUT,
+})  # fmt: skip
+# A failed run was refused by the database for good. Somebody may have repaired that since; more often is of no use.
+_FAILED_REST_US: Final = 3600 * US_PER_S
 
 T = TypeVar("T")
 
@@ -158,12 +167,16 @@ class TemporalLink:
 class TemporalStarter:
     """Implements `WorkflowStarter` for the relay."""
 
-    def __init__(self, link: TemporalLink, *, max_open_s: float) -> None:
+    def __init__(self, link: TemporalLink, *, max_open_s: float, clock: Clock | None = None) -> None:
         self._link = link
         self._max_open_s = max_open_s
+        self._clock = clock or SystemClock()
 
     async def deliver(self, message: EventMessage) -> None:
-        """See `WorkflowStarter.deliver`; a finished workflow of that id counts as delivered.
+        """See `WorkflowStarter.deliver`; a completed workflow of that id counts as delivered.
+
+        One that somebody ended from outside, or that failed, is followed by a second run: each message is complete,
+        each step may be done twice, and only a completed run has seen the event through.
 
         Raises:
             UnavailableError, InputError, ConfigError: See `translate`.
@@ -175,8 +188,8 @@ class TemporalStarter:
             start,
             id=names.event_workflow_id(message.event_id),
             task_queue=names.QUEUE_IRIS,
-            # The default would start a second run of an event whose workflow has ended.
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            # The default would start a second run of an event whose workflow has completed.
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
             start_signal=names.SIGNAL_EVENT_MESSAGE,
             start_signal_args=[message],
             static_summary=f"{labels_text(message.labels)}, since {clock_text(message.started_us)}",
@@ -196,10 +209,13 @@ class TemporalStarter:
         client = await self._link.client()
         handle = client.get_workflow_handle(names.event_workflow_id(event_id))
         try:
-            await self._link.call(found(handle.describe(rpc_timeout=RPC_TIMEOUT)))
+            description = await self._link.call(found(handle.describe(rpc_timeout=RPC_TIMEOUT)))
         except WorkflowUnknownError:
             return False
-        return True
+        if description.status == WorkflowExecutionStatus.FAILED and description.close_time is not None:
+            closed_us = round(description.close_time.timestamp() * US_PER_S)
+            return self._clock.wall_us() - closed_us < _FAILED_REST_US
+        return description.status not in _ENDED_FROM_OUTSIDE
 
 
 class WorkflowUnknownError(Exception):

@@ -131,6 +131,27 @@ class RelayMarks:
         with self._writing() as connection:
             connection.executemany("DELETE FROM events WHERE event_id = ?", [(event_id,) for event_id in event_ids])
 
+    def events_of(self, camera_id: CameraId) -> list[str]:
+        """Every event of a camera that there is a mark or a dead letter of."""
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT event_id FROM events WHERE camera_id = :camera UNION"
+                " SELECT event_id FROM dead_letters WHERE camera_id = :camera ORDER BY event_id",
+                {"camera": camera_id},
+            )
+            return [row[0] for row in found]
+
+    def forget_camera(self, camera_id: CameraId) -> None:
+        """Drop every mark of a camera whose own file is gone."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM events WHERE camera_id = ?", (camera_id,))
+            connection.execute("DELETE FROM dead_letters WHERE camera_id = ?", (camera_id,))
+
+    def revive_dead_letters(self) -> int:
+        """Have everything that was refused delivered again; answers how many messages."""
+        with self._writing() as connection:
+            return connection.execute("DELETE FROM dead_letters").rowcount
+
     def dead_letters(self) -> list[DeadLetter]:
         """All of them, oldest first."""
         with self._reading() as connection:

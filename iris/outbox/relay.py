@@ -93,6 +93,8 @@ class Relay:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
+        # A round has read rows that it has not added yet: what is forgotten must not come back by it.
+        self._in_round = asyncio.Lock()
         self._away_attempt = 0
         self._resume_us = 0
         self._audit_due_us = 0
@@ -127,7 +129,8 @@ class Relay:
         try:
             while True:
                 self._wake.clear()
-                await self._round()
+                async with self._in_round:
+                    await self._round()
                 with contextlib.suppress(TimeoutError):
                     # Not wait_for: until Python 3.12 it can swallow a cancellation that comes with the bell.
                     async with asyncio.timeout(self._until_next_s()):
@@ -163,10 +166,40 @@ class Relay:
             if await self._starter.knows(event_id):
                 continue
             await asyncio.to_thread(self._marks.forget, [event_id])
+            # Its database was lost, or somebody ended the workflow.
             self._log.warning("temporal lost an event, delivering it again", camera_id=camera_id, event_id=event_id)
         self._scanned.clear()
         if unfinished or not self._pending:
             self._came_back()
+
+    async def forget_camera(self, camera_id: CameraId) -> None:
+        """Drop whatever waits of a camera whose own file is gone, and its marks; on the relay's event loop.
+
+        Raises:
+            StorageError: The marks cannot be written now.
+        """
+        async with self._in_round:
+            self._scanned.pop(camera_id, None)
+            for event_id in [e for e, waiting in self._pending.items() if waiting.newest.camera_id == camera_id]:
+                del self._pending[event_id]
+        # What is being handed over right now leaves its mark first.
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+        await asyncio.to_thread(self._marks.forget_camera, camera_id)
+        self._dead_count = len(await asyncio.to_thread(self._marks.dead_letters))
+
+    async def retry_dead_letters(self) -> int:
+        """Hand over again what Temporal refused for good, as if it never had; answers how many messages.
+
+        Raises:
+            StorageError: The marks cannot be written now.
+        """
+        async with self._in_round:
+            count = await asyncio.to_thread(self._marks.revive_dead_letters)
+            self._dead_count = 0
+            self._scanned.clear()
+        self._wake.set()
+        return count
 
     async def _audit(self) -> None:
         """What nobody tells: a Temporal database that was lost, a camera's file that was made anew."""

@@ -61,7 +61,7 @@ async def test_starter_starts_one_workflow_when_messages_follow_one_another(addr
     assert sum(event.HasField("workflow_execution_signaled_event_attributes") for event in events) == 2
 
 
-async def test_starter_starts_no_second_run_when_the_first_has_ended(address: str) -> None:
+async def test_starter_starts_a_second_run_when_the_first_was_ended_from_outside(address: str) -> None:
     link = TemporalLink(address, identity="iris-test")
     starter = TemporalStarter(link, max_open_s=900)
     first = opened(SystemClock().wall_us(), **new_event())
@@ -69,8 +69,9 @@ async def test_starter_starts_no_second_run_when_the_first_has_ended(address: st
     handle = (await link.client()).get_workflow_handle(event_workflow_id(first.event_id))
     run_id = (await handle.describe()).run_id
     await handle.terminate()
+    assert not await starter.knows(first.event_id)
     await starter.deliver(closed(first))
-    assert (await handle.describe()).run_id == run_id
+    assert (await handle.describe()).run_id != run_id
     assert await starter.knows(first.event_id)
 
 

@@ -192,3 +192,17 @@ async def test_relay_reads_no_further_when_its_bound_is_reached(scene: Scene) ->
         scene.starter.away = False
         scene.clock.advance_s(2)
         await until(lambda: len(scene.starter.delivered) == 5)
+
+
+async def test_relay_hands_refused_messages_over_again_when_a_person_asks_for_it(scene: Scene) -> None:
+    scene.starter.refused.add(EVENT)
+    first = opened(START_US)
+    scene.outbox.write(first)
+    async with scene.running() as relay:
+        await until(lambda: relay.figures().dead_letters == 1)
+        scene.starter.refused.clear()
+        assert await relay.retry_dead_letters() == 1
+        await until(lambda: scene.starter.delivered == [first])
+        assert (relay.figures().dead_letters, relay.figures().alarm) == (0, None)
+        assert await relay.retry_dead_letters() == 0
+    assert scene.marks.dead_letters() == []
