@@ -127,7 +127,7 @@ class WorkflowStarter(Protocol):
         ...
 
     async def knows(self, event_id: str) -> bool:
-        """Whether a workflow of this event exists (running or closed).
+        """Whether a workflow of this event runs or has seen it through; one that was ended from outside has not.
 
         Raises:
             UnavailableError: Try again later.
