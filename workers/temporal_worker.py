@@ -25,6 +25,8 @@ from iris.base.backoff import backoff_delay_s
 from iris.base.errors import IrisError
 from iris.base.log import get_logger
 from iris.contracts import names
+from workflows.camera_deletion import CameraDeletionWorkflow
+from workflows.camera_repoint import CameraRepointWorkflow
 from workflows.event import EventWorkflow
 from workflows.event_deletion import EventDeletionWorkflow
 from workflows.node import NodeWorkflow
@@ -57,7 +59,14 @@ _ONE_LINE: Final = _OneLine()
 
 
 # Every workflow of Iris; a new one is registered by its line here.
-WORKFLOWS: Final[tuple[type, ...]] = (EventWorkflow, EventDeletionWorkflow, NodeWorkflow, RetentionWorkflow)
+WORKFLOWS: Final[tuple[type, ...]] = (
+    EventWorkflow,
+    EventDeletionWorkflow,
+    CameraDeletionWorkflow,
+    CameraRepointWorkflow,
+    NodeWorkflow,
+    RetentionWorkflow,
+)
 
 
 def iris_worker(client: Client, families: Sequence[object]) -> Worker:

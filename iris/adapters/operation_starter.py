@@ -18,6 +18,7 @@ from iris.adapters.temporal import RPC_TIMEOUT, TemporalLink, WorkflowUnknownErr
 from iris.base.errors import InputError
 from iris.base.redact import redact
 from iris.contracts import names
+from iris.contracts.camera_removal import CameraRemovalStart
 from iris.contracts.removal import EventDeletionStart
 from iris.contracts.retention import RetentionStart
 from iris.domain.operation import OperationKind, OperationTask, WorkflowFate, WorkflowReport
@@ -39,6 +40,16 @@ STARTS: Final[Mapping[OperationKind, StartOf]] = {
     ),
     OperationKind.EVENT_DELETION: StartOf(
         names.WORKFLOW_EVENT_DELETION, lambda task: EventDeletionStart(task.operation_id), "Delete events"
+    ),
+    OperationKind.CAMERA_DELETION: StartOf(
+        names.WORKFLOW_CAMERA_DELETION,
+        lambda task: CameraRemovalStart(task.operation_id, task.camera_id or ""),
+        "Delete a camera and everything of it",
+    ),
+    OperationKind.CAMERA_REPOINT: StartOf(
+        names.WORKFLOW_CAMERA_REPOINT,
+        lambda task: CameraRemovalStart(task.operation_id, task.camera_id or ""),
+        "Remove what a camera's old address showed",
     ),
 }
 

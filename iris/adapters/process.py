@@ -60,18 +60,28 @@ def hold_lock(path: Path, *, patience_s: float) -> int:
         ConflictError: Another process held it for the whole of `patience_s`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + patience_s
     while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_still(path, descriptor):
+                return descriptor
         except BlockingIOError as error:
             if time.monotonic() >= deadline:
                 os.close(descriptor)
                 raise ConflictError(f"another process holds {path.name}") from error
             time.sleep(0.05)
-        else:
-            return descriptor
+        os.close(descriptor)
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    """Whether the name still leads to the locked file: one that was removed meanwhile locks nobody out."""
+    try:
+        there, mine = path.stat(), os.fstat(descriptor)
+    except FileNotFoundError:
+        return False
+    return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
 
 
 def leave(code: int) -> NoReturn:

@@ -19,6 +19,7 @@ STATE_FAILED: Final = "failed"
 # No state of a row: the answer where an event was removed and nothing may be written about it any more.
 STATE_DELETED: Final = "deleted"
 END_ABANDONED: Final = "abandoned"
+END_STOPPED: Final = "stopped"
 GAP_UNKNOWN: Final = "unknown"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from temporalio import workflow
 
 from iris.contracts import names
+from iris.contracts.camera_removal import CameraRemovalStart, RemovalEnd
 from iris.contracts.events import EventMessage, EventOutcome, EventStart
 from iris.contracts.node import NodeChanged, NodeWatch
 from iris.contracts.removal import EventDeletionResult, EventDeletionStart
@@ -33,6 +34,26 @@ class EventDeletionWorkflow:
     @workflow.run
     async def run(self, start: EventDeletionStart) -> EventDeletionResult:
         """See `workflows/event_deletion.py`."""
+        raise NotImplementedError
+
+
+@workflow.defn(name=names.WORKFLOW_CAMERA_DELETION)
+class CameraDeletionWorkflow:
+    """A camera and everything of it, until a look finds nothing any more."""
+
+    @workflow.run
+    async def run(self, start: CameraRemovalStart) -> RemovalEnd:
+        """See `workflows/camera_deletion.py`."""
+        raise NotImplementedError
+
+
+@workflow.defn(name=names.WORKFLOW_CAMERA_REPOINT)
+class CameraRepointWorkflow:
+    """What a camera's old address showed, before the camera runs on its new one."""
+
+    @workflow.run
+    async def run(self, start: CameraRemovalStart) -> RemovalEnd:
+        """See `workflows/camera_repoint.py`."""
         raise NotImplementedError
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +28,15 @@ _SEGMENTS = f"""SELECT {_SEGMENT_COLUMNS} FROM segments JOIN runs USING (run_id)
 WHERE state = 'durable' AND start_us < :end AND end_us > :start AND start_us >= -600000000 + coalesce(
   (SELECT max(start_us) FROM segments WHERE state = 'durable' AND start_us <= :start), :start)
 ORDER BY start_us, segment_id"""  # noqa: S608 - column names only
+
+
+@dataclass(frozen=True, slots=True)
+class KnownEvent:
+    """An event of which a camera's file holds anything; wall time in microseconds."""
+
+    event_id: str
+    started_us: int
+    last_seen_us: int
 
 
 class CameraDbReader:
@@ -89,6 +99,32 @@ class CameraDbReader:
     def open_events(self, camera_id: CameraId) -> list[OpenEvent]:
         """The events that the camera process holds open: a presence, a manual recording."""
         return self._read(camera_id, read_open_events, [])
+
+    def known_events(self, camera_id: CameraId) -> list[KnownEvent]:
+        """Every event that the file holds anything of, by id: rows to hand over, open, or with pins to be made."""
+        known = {}
+        windows = self._query(camera_id, "SELECT event_id, window_start_us, window_end_us FROM closed_windows")
+        for event_id, start_us, end_us in windows:
+            known[event_id] = KnownEvent(event_id, start_us, end_us)
+        for event in self.open_events(camera_id):
+            known[event.event_id] = KnownEvent(event.event_id, event.started_us, event.last_seen_us)
+        # Of a group with max() SQLite takes the other columns from the row that has it.
+        for _, text in self._query(camera_id, "SELECT max(seq), message FROM outbox GROUP BY event_id"):
+            message = message_from_json(text)
+            known[message.event_id] = KnownEvent(message.event_id, message.started_us, message.last_seen_us)
+        return [known[event_id] for event_id in sorted(known)]
+
+    def row_counts(self, camera_id: CameraId) -> dict[str, int]:
+        """How many rows its tables have; {} where the camera has no file."""
+        query = "SELECT 'outbox', count(*) FROM outbox UNION ALL SELECT 'gaps', count(*) FROM gaps"
+        return dict(self._query(camera_id, query))
+
+    def forget(self, camera_id: CameraId) -> None:
+        """Close the connection to a camera's file, which is about to be removed."""
+        with self._lock:
+            kept = self._connections.pop(camera_id, None)
+            if kept is not None:
+                kept[1].close()
 
     def close(self) -> None:
         """Close all connections."""

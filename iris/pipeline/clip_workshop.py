@@ -37,6 +37,7 @@ from iris.contracts.removal import EventPlace, RemovedEvents
 from iris.domain.event import EndReason, EventState
 from iris.domain.segment import GapReason, Segment
 from iris.media.clip_plan import RUN_BORDER_US, ClipGroup, ClipPlan, Recorded, Span, plan_clip
+from iris.pipeline.camera_gate import CameraGate
 from iris.ports import Clock, OutboxReader, ProgressSink, SegmentIndexReader
 
 # Beside one GOP: the holes that a plan calls none, and rounding.
@@ -75,13 +76,21 @@ class NodeClipWorkshop:
     """Over the files and camera databases of one node."""
 
     def __init__(
-        self, data_dir: Path, index: SegmentIndexReader, outbox: OutboxReader, clock: Clock, hooks: NodeHooks
+        self,
+        data_dir: Path,
+        index: SegmentIndexReader,
+        outbox: OutboxReader,
+        clock: Clock,
+        hooks: NodeHooks,
+        gate: CameraGate | None = None,
     ) -> None:
+        """Over the files of one node; `gate` is shared with what removes all of a camera."""
         self._data_dir = data_dir
         self._index = index
         self._outbox = outbox
         self._clock = clock
         self._hooks = hooks
+        self._gate = gate or CameraGate()
         self._lock = threading.Lock()
         self._busy: set[str] = set()
 
@@ -113,8 +122,8 @@ class NodeClipWorkshop:
         parse_id(request.camera_id, field="camera_id")
         if request.window_end_us <= request.window_start_us:
             return ClipResult(state=EventState.FAILED.value, failure="The window of the event is empty.")
-        with self._alone(request.event_id):
-            return self._assemble(request, progress)
+        with self._gate.working(request.camera_id), self._alone(request.event_id):
+            return self._assemble(request, self._gate.watched(request.camera_id, progress))
 
     def publish_thumbnail(self, ref: EventRef) -> ThumbnailResult:
         """Best shot to its final place; without one, a keyframe of the event. Idempotent.
@@ -122,6 +131,10 @@ class NodeClipWorkshop:
         Raises:
             StorageError: A file cannot be read or written now.
         """
+        with self._gate.working(ref.camera_id):
+            return self._publish_thumbnail(ref)
+
+    def _publish_thumbnail(self, ref: EventRef) -> ThumbnailResult:
         best_shot = pending_dir(self._data_dir, ref.event_id) / _THUMBNAIL
         final = self._data_dir / "thumbnails" / f"{ref.event_id}.jpg"
         with translated("read a best shot"):
@@ -145,8 +158,9 @@ class NodeClipWorkshop:
         Raises:
             StorageError: A pin cannot be removed now.
         """
-        release_pins(self._data_dir, ref.event_id)
-        self._hooks.mark_terminal(ref.camera_id, ref.event_id)
+        with self._gate.working(ref.camera_id):
+            release_pins(self._data_dir, ref.event_id)
+            self._hooks.mark_terminal(ref.camera_id, ref.event_id)
 
     def discard(self, ref: EventRef) -> None:
         """Remove every file of an event that was removed meanwhile, then release it. Idempotent.
@@ -155,10 +169,10 @@ class NodeClipWorkshop:
             InputError: An id is none.
             StorageError: A file cannot be removed now, or its clip is still being made.
         """
-        with self._alone(ref.event_id):
+        with self._gate.working(ref.camera_id), self._alone(ref.event_id):
             place = EventPlace(ref.event_id, ref.camera_id)
             DiskEventFiles(self._data_dir).purge(RemovedEvents((place,)), lambda *_: None)
-        self._hooks.mark_terminal(ref.camera_id, ref.event_id)
+            self._hooks.mark_terminal(ref.camera_id, ref.event_id)
 
     def close_abandoned(self, ref: EventRef) -> EventMessage | None:
         """The closing message of an event nobody holds any more; None while it is held open.

@@ -39,6 +39,7 @@ from iris.ports import Clock, IdSource
 from iris.store.cameras import CameraRow
 from iris.store.engine import Store, open_store
 from iris.store.migrate import migrate
+from workers.camera_switch import NodeCameraSwitch
 from workers.node_audit import NodeAudit
 from workers.node_cameras import CameraKeeper
 from workers.supervisor import CameraSupervisor
@@ -90,16 +91,16 @@ class NodeServices:
         )
         gate = CameraGate()
         workshop = NodeClipWorkshop(settings.data_path, outbox, outbox, core.clock, hooks, gate)
-        footage = NodeCameraFootage(
-            settings.data_path, core.node_id, outbox, core.marks, gate, self._forget_camera
-        )
+        footage = NodeCameraFootage(settings.data_path, core.node_id, outbox, core.marks, gate, self._forget_camera)
         # Instances whose methods are the activities of this node's queue.
         audit = NodeAudit(core.keeper, core.supervisor, self._read_checked, settings.data_path, core.clock)
+        switch = NodeCameraSwitch(core.keeper, self._read_checked, core.supervisor.is_running, settings.data_path)
         self.families: tuple[object, ...] = (
             ClipActivities(workshop, core.clock),
             EventFileActivities(files),
             EvictionActivities(self.retention.evictor),
             NodeAuditActivities(audit),
+            CameraFootageActivities(switch, footage),
         )
         self._detector = DetectorReport(backend="")
         self._class_names: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from activities.camera_removal import CameraRemovalActivities
 from activities.events import EventActivities
 from activities.nodes import NodeLifeActivities
 from activities.operations import OperationActivities
@@ -18,6 +19,7 @@ from iris.adapters.webhook import Webhook
 from iris.config import Settings
 from iris.pipeline.notifier import Notifier
 from iris.ports import Clock, OperationStarter
+from iris.store.camera_removal_records import StoreCameraRemovals
 from iris.store.engine import Store, open_store
 from iris.store.event_records import StoreEventRecords
 from iris.store.migrate import migrate
@@ -65,6 +67,7 @@ def build_worker(settings: Settings) -> WorkerProcess:
             OperationActivities(StoreOperationRecords(store, clock)),
             RemovalActivities(StoreEventRemovals(store, clock)),
             RetentionActivities(StoreRetentionRecords(store, clock)),
+            CameraRemovalActivities(StoreCameraRemovals(store, clock)),
             NodeLifeActivities(StoreNodeRecords(store, clock)),
         ),
         operations=TemporalOperationStarter(link),
