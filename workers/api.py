@@ -9,13 +9,12 @@ from iris.adapters.process import leave
 from iris.base.errors import StoreError, StoreMismatchError
 from iris.base.log import configure_logging, get_logger
 from iris.config import Settings, load_settings
-from iris.store.migrate import migrate
 from web.api.app import create_app
 from web.api.services import Services
 from web.api.serving import serve_socket
 from workers.listening import bind_tcp
 from workers.wiring.api import build_services
-from workers.wiring.pairing import pair_store
+from workers.wiring.pairing import prepare_pair
 
 # Requests in progress at the end; a player that holds a clip open is cut off.
 PATIENCE_S = 5
@@ -76,5 +75,4 @@ async def _prepare_store(settings: Settings, services: Services) -> None:
 
 
 def _prepare_once(settings: Settings, services: Services) -> None:
-    migrate(settings.main_database_url)
-    pair_store(services.store, settings.data_path, services.ids)
+    prepare_pair(settings, services.store, services.ids)

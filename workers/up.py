@@ -111,14 +111,11 @@ class _Up:
     def _pair(self) -> None:
         """Bring the database to this version and make sure that it belongs to this folder."""
         from iris.store.engine import open_store
-        from iris.store.migrate import migrate
-        from workers.wiring.pairing import pair_store
+        from workers.wiring.pairing import prepare_pair
 
-        url = self._settings.main_database_url
-        store = open_store(url)
+        store = open_store(self._settings.main_database_url)
         try:
-            migrate(url)
-            pair_store(store, self._settings.data_path, Uuid7Source())
+            prepare_pair(self._settings, store, Uuid7Source())
         except StoreMismatchError:
             raise
         except StoreError as error:

@@ -175,9 +175,14 @@ def make_engine(url: URL, *, foreign_keys: bool = True) -> Engine:
             pool_pre_ping=True,
             connect_args={"connect_timeout": 10, "options": _POSTGRES_OPTIONS, "application_name": "iris"},
         )
+    module = sqlite_module()
+    # `rw`, not `rwc`: a connection made while the file is not where it belongs (a mount that is gone) must fail, not
+    # make an empty database in its place. `migrate` makes a new one.
+    address = f"{Path(url.database or '').resolve().as_uri()}?mode=rw"
     engine = sa.create_engine(
-        url, hide_parameters=True, module=sqlite_module(), connect_args={"timeout": BUSY_TIMEOUT_S}
-    )
+        url, hide_parameters=True, module=module,
+        creator=lambda: module.connect(address, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False),
+    )  # fmt: skip
     statements = [*pragmas(), *([] if foreign_keys else ["PRAGMA foreign_keys=OFF"])]
 
     @event.listens_for(engine, "connect")

@@ -10,10 +10,11 @@ import pytest
 from iris.adapters.id_source import Uuid7Source
 from iris.adapters.store_mark import StoreMark, check_one_file_system, check_sqlite_pair, first_mark, read_mark
 from iris.base.errors import ConfigError, StoreMismatchError
+from iris.config import Settings
 from iris.store.engine import Store, open_store, sqlite_url
 from iris.store.migrate import migrate
 from tests.builders.events import event_message
-from workers.wiring.pairing import pair_store
+from workers.wiring.pairing import pair_store, prepare_pair
 
 IDS = Uuid7Source()
 
@@ -175,3 +176,14 @@ def test_quick_look_refuses_another_database_and_passes_its_own(tmp_path: Path) 
     check_sqlite_pair(own, None)
     with pytest.raises(StoreMismatchError):
         check_sqlite_pair(own, other / "vms.db")
+
+
+def test_preparing_makes_no_database_when_footage_has_lost_its_own(data_dir: Path) -> None:
+    (data_dir / "recordings" / "c").mkdir(parents=True)
+    (data_dir / "recordings" / "c" / "e.mp4").touch()
+    settings = Settings(data_dir=data_dir)
+    store = open_store(settings.main_database_url)
+    with pytest.raises(StoreMismatchError, match="there is no database"):
+        prepare_pair(settings, store, IDS)
+    store.close()
+    assert not list(data_dir.glob("vms.db*"))

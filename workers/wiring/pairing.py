@@ -1,6 +1,6 @@
 """Pairs the main database with the data directory on the first start, and refuses what is no pair afterwards.
 
-Every process that has both calls it at its start, after `migrate`. A node whose database is away records without it
+Every process that has both calls `prepare_pair` at its start. A node whose database is away records without it
 and calls it when the database answers.
 """
 
@@ -10,12 +10,30 @@ from pathlib import Path
 
 from iris.adapters.media_marks import MEDIA_FOLDERS, check_footage_is_there, make_media_marks
 from iris.adapters.once_file import read_text_once
-from iris.adapters.store_mark import StoreMark, check_mark, first_mark, holds_footage, read_mark
+from iris.adapters.store_mark import StoreMark, check_mark, check_sqlite_pair, first_mark, holds_footage, read_mark
 from iris.base.errors import StoreMismatchError
 from iris.base.ids import NodeId
+from iris.config import Settings
 from iris.ports import IdSource
 from iris.store.engine import Repositories, Store
+from iris.store.migrate import migrate
 from iris.store.system import StoreIdentity
+
+
+def prepare_pair(settings: Settings, store: Store, ids: IdSource) -> StoreMark:
+    """Bring the database to this version and see that it belongs to the data directory.
+
+    Where footage has lost its database file none is made in its place: one that is put back would find leftovers of
+    the new one beside it.
+
+    Raises:
+        StoreMismatchError: They are no pair; nothing was changed.
+        StoreError: The database is unreachable.
+        StorageError: The data directory cannot be read or written.
+    """
+    check_sqlite_pair(settings.data_path, settings.main_database_file)
+    migrate(settings.main_database_url)
+    return pair_store(store, settings.data_path, ids)
 
 
 def pair_store(store: Store, data_dir: Path, ids: IdSource) -> StoreMark:

@@ -22,11 +22,10 @@ from iris.ports import Clock, OperationStarter
 from iris.store.camera_removal_records import StoreCameraRemovals
 from iris.store.engine import Store, open_store
 from iris.store.event_records import StoreEventRecords
-from iris.store.migrate import migrate
 from iris.store.node_records import StoreNodeRecords
 from iris.store.operation_records import StoreEventRemovals, StoreOperationRecords
 from iris.store.retention_records import StoreRetentionRecords
-from workers.wiring.pairing import pair_store
+from workers.wiring.pairing import prepare_pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,5 +91,4 @@ def prepare_database(settings: Settings, process: WorkerProcess) -> None:
         StoreError: Try again later.
         StoreMismatchError, ConfigError: A person has to act.
     """
-    migrate(settings.main_database_url)
-    pair_store(process.store, settings.data_path, Uuid7Source())
+    prepare_pair(settings, process.store, Uuid7Source())

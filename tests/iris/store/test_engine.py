@@ -125,3 +125,14 @@ def test_store_error_holds_no_values_when_a_check_fails(store: Store) -> None:
     with pytest.raises(StoreError) as raised, store.writing() as work:
         work.events.record(event_message(camera_id="canary" * 3, last_seen_us=0), 7)
     assert "ck_events_order" in str(raised.value)
+
+
+def test_store_makes_no_file_when_the_database_is_not_where_it_belongs(tmp_path: Path) -> None:
+    store = open_store(sqlite_url(tmp_path / "vms.db"))
+    with pytest.raises(StoreError, match="unable to open"), store.reading() as work:
+        work.system.identity()
+    assert not list(tmp_path.iterdir())
+    migrate(sqlite_url(tmp_path / "vms.db"))
+    with store.reading() as work:
+        assert work.system.identity() is None
+    store.close()

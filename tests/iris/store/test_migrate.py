@@ -35,6 +35,7 @@ def test_migrations_make_the_declared_checks(store: Store, migrated_url: str, tm
     with store.engine.connect() as migrated:
         made = _checks(migrated)
     if url.get_backend_name() == "sqlite":
+        (tmp_path / "declared.db").touch()
         other = make_engine(parse_database_url(sqlite_url(tmp_path / "declared.db")))
     else:
         other = store.engine
