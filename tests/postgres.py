@@ -31,9 +31,35 @@ _PR_SET_PDEATHSIG = 1
 class PostgresServer:
     """A running server; `new_database` answers the URL of an empty database."""
 
-    def __init__(self, socket_dir: Path) -> None:
+    def __init__(self, socket_dir: Path, program: str, user: str | None) -> None:
         self._socket_dir = socket_dir
+        self._command = [
+            program, "-D", str(socket_dir / "data"), "-k", str(socket_dir),
+            "-c", "listen_addresses=", "-c", "fsync=off",
+        ]  # fmt: skip
+        self._user = user
+        self._process: subprocess.Popen[bytes] | None = None
         self._count = 0
+
+    def start(self) -> None:
+        """Start it, and again after `stop`; returns once it serves."""
+        log_path = self._socket_dir / "log"
+        with log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, cwd=self._socket_dir, stdout=log, stderr=log, **_as(self._user),
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, no lock, no allocation of ours
+            )  # fmt: skip
+        deadline = time.monotonic() + _START_DEADLINE_S
+        while not self.ready():
+            assert self._process.poll() is None, log_path.read_text()
+            assert time.monotonic() < deadline, log_path.read_text()
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it and every session; its data stays."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)  # "fast": ends sessions, writes a clean checkpoint
+            self._process.wait(timeout=60)
 
     def new_database(self, copy_of: str | None = None) -> str:
         """Create a database of its own for one test: empty, or a copy of the one behind a URL."""
@@ -72,23 +98,12 @@ def running_postgres() -> Iterator[PostgresServer]:
             cwd=root, capture_output=True, text=True, check=False, timeout=120, **_as(user),
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
-        with (root / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [postgres, "-D", data, "-k", root, "-c", "listen_addresses=", "-c", "fsync=off"],
-                cwd=root, stdout=log, stderr=log, **_as(user),
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, no lock, no allocation of ours
-            )  # fmt: skip
+        server = PostgresServer(root, postgres, user)
         try:
-            handle = PostgresServer(root)
-            deadline = time.monotonic() + _START_DEADLINE_S
-            while not handle.ready():
-                assert server.poll() is None, (root / "log").read_text()
-                assert time.monotonic() < deadline, (root / "log").read_text()
-                time.sleep(0.05)
-            yield handle
+            server.start()
+            yield server
         finally:
-            server.send_signal(signal.SIGINT)  # "fast": ends sessions, writes a clean checkpoint
-            server.wait(timeout=60)
+            server.stop()
     finally:
         shutil.rmtree(root, ignore_errors=True)
 

@@ -55,7 +55,7 @@ class FaultStage:
     ) -> None:
         self.iris = iris
         self.cameras: dict[str, CameraSim] = {}
-        self.witness = Witness(iris.data_dir)
+        self.witness = Witness(iris.data_dir, iris.environment.get("DATABASE_URL"))
         self._sims = [CameraSim(scene) for _ in range(cameras)]
         self._tuning = TUNING | (tuning or {})
         self._exits = contextlib.ExitStack()

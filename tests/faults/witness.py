@@ -11,15 +11,22 @@ import threading
 from pathlib import Path
 from typing import Any, Self
 
+import psycopg
+
 from iris.base.sqlite import sqlite_module
 
 TERMINAL = frozenset({"ready", "partial", "failed"})
 _LOOK_S = 0.1
+_EVENTS = "SELECT event_id, state, seq FROM events"
 _ERRORS = (sqlite3.Error, sqlite_module().Error)
 
 
 class Witness:
     """Watches one data directory from a thread; a context manager.
+
+    Args:
+        data_dir: DATA_DIR.
+        postgres_url: The main database, where it is not SQLite in `data_dir`.
 
     Attributes:
         accepted: Camera of each accepted event, by event.
@@ -27,8 +34,9 @@ class Witness:
         broken: Sentences about what must never be seen: a terminal state that changed, a sequence number that fell.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, postgres_url: str | None = None) -> None:
         self._data_dir = data_dir
+        self._postgres_url = postgres_url
         self.accepted: dict[str, str] = {}
         self.ended: dict[str, str] = {}
         self.broken: set[str] = set()
@@ -43,8 +51,17 @@ class Witness:
             for path in sorted((self._data_dir / "node").glob("*-*.db")):
                 for (event_id,) in _rows(path, "SELECT DISTINCT event_id FROM outbox"):
                     self.accepted.setdefault(event_id, path.stem)
-            for event_id, state, seq in _rows(self._data_dir / "vms.db", "SELECT event_id, state, seq FROM events"):
+            for event_id, state, seq in self._events():
                 self._compare(event_id, state, seq)
+
+    def _events(self) -> list[tuple[Any, ...]]:
+        if self._postgres_url is None:
+            return _rows(self._data_dir / "vms.db", _EVENTS)
+        try:
+            with psycopg.connect(self._postgres_url, connect_timeout=2) as connection:
+                return connection.execute(_EVENTS).fetchall()
+        except psycopg.Error:
+            return []
 
     def _compare(self, event_id: str, state: str, seq: int) -> None:
         before = self.ended.get(event_id)
