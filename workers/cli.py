@@ -50,6 +50,18 @@ def _check(arguments: argparse.Namespace) -> int:
     return check_command(arguments)
 
 
+def _backup(arguments: argparse.Namespace) -> int:
+    from workers.backup_command import backup_command
+
+    return backup_command(arguments)
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    from workers.backup_command import restore_command
+
+    return restore_command(arguments)
+
+
 def _camera_sim(arguments: argparse.Namespace) -> int:
     from workers.camera_sim.cli import run
 
@@ -85,6 +97,14 @@ def _parser() -> argparse.ArgumentParser:
     check = add("check", _check, "Check rows against files", "Exit code 0 only if every rule holds.")
     check.add_argument("--full", action="store_true", help="decode every clip from first to last frame (slow)")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
+    backup = add("backup", _backup, "Make a backup, while Iris runs or not",
+                 "Database, clips, pictures, footage of unfinished events; not the keys in DATA_DIR/secrets.")  # fmt: skip
+    backup.add_argument("target", nargs="?", metavar="TARGET", help="folder of backups (default: BACKUP_DIR)")
+    restore = add("restore", _restore, "Restore a backup, and check the result", "Iris must be stopped.")
+    restore.add_argument("backup", metavar="BACKUP", help="its folder, its name in BACKUP_DIR, or: newest")
+    restore.add_argument("--data-dir", metavar="NEW", help="folder to restore into (default: DATA_DIR)")
+    restore.add_argument("--force", action="store_true", help="move aside what is in the folder and the database")
+    restore.add_argument("--verify", action="store_true", help="compare the hash of every file before anything is done")
     _add_camera_sim(commands)
     add("version", _version, "Print the version")
     return parser

@@ -7,6 +7,7 @@ the camera's id, is authenticated with each address, so that a row copied to ano
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -80,6 +81,31 @@ def open_vault(data_dir: Path) -> Vault:
     if len(key) != _KEY_BYTES:
         raise ConfigError(f"{path} is no key: it must hold {2 * _KEY_BYTES} hexadecimal digits; restore it")
     return Vault(key)
+
+
+def opener_of(data_dir: Path) -> Callable[[bytes, str], bool]:
+    """Whether a sealed address opens with the key of a data directory, as a question to ask; makes no key.
+
+    Raises:
+        StorageError: The key cannot be read.
+    """
+    text = read_text_once(data_dir / "secrets" / "credentials.key")
+    try:
+        key = bytes.fromhex(text or "")
+    except ValueError:
+        key = b""
+    vault = Vault(key) if len(key) == _KEY_BYTES else None
+
+    def opens(sealed: bytes, context: str) -> bool:
+        if vault is None:
+            return False
+        try:
+            vault.open(sealed, context)
+        except ConfigError:
+            return False
+        return True
+
+    return opens
 
 
 def ensure_api_key(data_dir: Path) -> tuple[str, bool]:

@@ -57,6 +57,11 @@ def migrate(url: str) -> SchemaState:
         return SchemaState(state.head, state.head)
 
 
+def knows_schema(revision: str) -> bool:
+    """Whether this version can bring a database of this revision to the head."""
+    return revision in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
 def schema_state(connection: Connection) -> SchemaState:
     """Where a database stands; a newer one than this version knows is no error here."""
     head = ScriptDirectory.from_config(_config()).get_current_head()

@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, exists, select
+from sqlalchemy import Connection, delete, exists, func, select, update
 
 from iris.base.ids import NodeId
 from iris.store.statements import insert
-from iris.store.tables import cameras, clip_files, events, nodes, store, workers
+from iris.store.tables import cameras, clip_files, events, metadata, nodes, store, workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,15 @@ class SystemRepository:
         )
         self._connection.execute(statement.on_conflict_do_nothing())
         return self.identity() or identity
+
+    def raise_generation(self, generation: int) -> None:
+        """Another generation of the same store, as after a restore."""
+        self._connection.execute(update(store).values(generation=generation))
+
+    def table_counts(self) -> dict[str, int]:
+        """Rows of each table by name; signs of life and the store's one row are not what anybody counts."""
+        counted = [table for table in metadata.sorted_tables if table not in (nodes, workers, store)]
+        return {t.name: self._connection.execute(select(func.count()).select_from(t)).scalar_one() for t in counted}
 
     def is_empty(self) -> bool:
         """Whether the database knows no camera and no event."""
