@@ -32,6 +32,7 @@ from iris.outbox.writer import EventOutbox
 from iris.pipeline.event_message import MessageComposer
 from iris.pipeline.manual import Answer, ManualParts, ManualRecorder
 from iris.pipeline.pin_keeper import PinKeeper
+from iris.pipeline.trouble import Trouble
 from iris.ports import Clock, IdSource, SegmentIndexReader
 from iris.presence.best_shot import is_better_shot, shot_score, thumbnail_size_px
 from iris.presence.machine import Closed, Opened, PresenceChange, PresenceMachine, PresenceRules
@@ -100,6 +101,8 @@ class Drain:
         self._away_since_us: int | None = None
         self._best: tuple[str, float, int] | None = None  # event, score, when taken
         self._announced: _Announced | None = None
+        log = get_logger(camera_id=spec.camera_id)
+        self._trouble, self._shot_trouble = Trouble(log), Trouble(log)
         resumed = parts.outbox.load_open_event()
         self._machine = PresenceMachine(
             PresenceRules.of(spec, tuning.event_max_seconds),
@@ -200,14 +203,14 @@ class Drain:
 
     def _step_guarded(self) -> bool:
         """The boundary of the thread: whatever fails is said and done again, events are never left lying."""
-        log = get_logger(camera_id=self._spec.camera_id)
         try:
             self.step()
         except StorageError as error:
-            log.error("drain_failed", error=error)
-        except Exception:
-            log.exception("drain_failed_unexpectedly")
+            self._trouble.met("drain_failed", error.code, error=error)
+        except Exception:  # noqa: BLE001 - said with its trace; events must outlive a mistake
+            self._trouble.met("drain_failed_unexpectedly", "unexpected", exc_info=True)
         else:
+            self._trouble.over("drain goes on, nothing was lost")
             return True
         return False
 
@@ -330,9 +333,11 @@ class Drain:
         try:
             self._parts.files.save_thumbnail(event.event_id, self._parts.encode_jpeg(rgb))
         except StorageError as error:
-            get_logger(camera_id=self._spec.camera_id).error("thumbnail_failed", event_id=event.event_id, error=error)
+            self._shot_trouble.met("thumbnail_failed", error.code, event_id=event.event_id, error=error)
             with self._wake:
                 self._best = None
+        else:
+            self._shot_trouble.over("thumbnails are written again")
 
     def _step_manual(self) -> None:
         before = self._manual.open_event

@@ -20,7 +20,7 @@ from iris.adapters.media_files import make_dir, publish, unlink_durably
 from iris.base.errors import DiskFullError, StorageError
 from iris.base.ids import CameraId
 from iris.base.log import get_logger
-from iris.base.timebase import seconds_to_us
+from iris.base.timebase import US_PER_S, seconds_to_us
 from iris.camera_ports import SegmentListener
 from iris.domain.packet import CodecParams
 from iris.domain.segment import GapReason, Segment
@@ -106,6 +106,7 @@ class Recorder:
         self._leftovers = False  # files of rows `writing` that could not be adopted yet
         self._retry_at_us = 0
         self._pruned_at_us = 0
+        self._failing_since_us = 0
         self._log = get_logger(camera_id=spec.camera_id)
         self.covered_until_us: int | None = None
         self.failure: StorageError | None = None
@@ -277,6 +278,9 @@ class Recorder:
     def _finished(self, published: _PublishedFile) -> None:
         """The row is written, too: P1."""
         self._leftovers = published.had_leftovers
+        if self.failure is not None:
+            away_s = round((self._clock.monotonic_us() - self._failing_since_us) / US_PER_S, 1)
+            self._log.warning("recording resumed", after_s=away_s)
         self.failure = None
         self._published(published.segment_id, published.durable, published.run)
         self._prune()
@@ -317,8 +321,9 @@ class Recorder:
 
     def _fail(self, error: StorageError) -> None:
         if self.failure is None:
+            self._failing_since_us = self._clock.monotonic_us()
             self._log.error("recording interrupted", error=error)
-        self.failure = error
+        is_new, self.failure = self.failure is None, error
         self.failure_count += 1
         self._retry_at_us = self._clock.monotonic_us() + RETRY_AFTER_US
         segment, self._open = self._open, None
@@ -327,7 +332,7 @@ class Recorder:
             self.covered_until_us = segment.start_us
             segment.file.abandon()
             self._leftovers = True
-            self._adopt_quietly()
+            self._adopt_quietly(say=is_new)
         self._missing_since_covered(self._failure_reason())
 
     def _failure_reason(self) -> GapReason:
@@ -337,11 +342,12 @@ class Recorder:
         if self.covered_until_us is not None:
             self._gaps.missing_since(self.covered_until_us, reason)
 
-    def _adopt_quietly(self) -> None:
+    def _adopt_quietly(self, *, say: bool) -> None:
         try:
             self._adopt_leftovers()
         except StorageError:
-            self._log.warning("unfinished segment left for later")
+            if say:  # tried again every second
+                self._log.warning("unfinished segment left for later")
 
     def _adopt_leftovers(self) -> None:
         for row in self._index.unfinished():

@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from iris.adapters.media_files import publish
 from iris.adapters.pins import pin_segment
@@ -292,14 +293,18 @@ def test_recorder_resumes_by_itself_when_a_full_disk_has_space_again(small_disk:
                     break
             except OSError:
                 break
-    bench.recorder.handle_all(items[50:100])
-    assert isinstance(bench.recorder.failure, DiskFullError)
-    assert not bench.recorder.ready()
-    bench.clock.advance_s(1)
-    assert bench.recorder.ready()
-    ballast.unlink()
-    bench.recorder.handle_all(items[100:])
-    bench.recorder.close()
+    with capture_logs() as logs:
+        bench.recorder.handle_all(items[50:100])
+        assert isinstance(bench.recorder.failure, DiskFullError)
+        assert not bench.recorder.ready()
+        bench.clock.advance_s(1)
+        assert bench.recorder.ready()
+        ballast.unlink()
+        bench.recorder.handle_all(items[100:])
+        bench.recorder.close()
+    said = [line["event"] for line in logs]
+    assert (said.count("recording interrupted"), said.count("recording resumed")) == (1, 1)
+    assert said.index("recording interrupted") < said.index("recording resumed")
     after_failure: StorageError | None = bench.recorder.failure
     assert after_failure is None
     full = [g for g in bench.gaps() if g.reason is GapReason.DISK_FULL]
