@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,7 @@ class _Process:
         lock = hold_lock(data_dir / "node" / f"{start.spec.camera_id}.lock", patience_s=LOCK_PATIENCE_S)
         from workers.wiring.camera import build_camera
 
-        runtime = build_camera(start, data_dir, on_outbox=self._say_outbox)
+        runtime = build_camera(start, data_dir, on_outbox=self._say_outbox, on_forgotten=self._say_forgotten)
         runtime.start()
         threading.Thread(target=self._listen, args=(runtime,), name="feed", daemon=True).start()
         try:
@@ -88,6 +89,13 @@ class _Process:
         except OSError:
             self._stop.stop()
 
+    def _say_forgotten(self, event_ids: Sequence[str]) -> None:
+        # Only now: the node drops its marks of them, and rows without marks would be delivered again.
+        try:
+            self._feed.send({"type": "forgot", "events": list(event_ids)})
+        except OSError:
+            self._stop.stop()
+
     def _record(self, runtime: CameraRuntime, message: JsonObject) -> None:
         def answered(answer: ManualAnswer) -> None:
             with contextlib.suppress(OSError):  # the node is gone; the recording is kept all the same
@@ -108,7 +116,6 @@ class _Process:
                     case "forget":
                         events = [str(e) for e in message["events"]] if isinstance(message["events"], list) else []
                         runtime.forget(events)
-                        self._feed.send({"type": "forgot", "events": list(events)})
                     case "stop":
                         self._asked = True
                         self._close_event = message.get("close_event") is True

@@ -49,7 +49,10 @@ _WAIT_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class DrainParts:
-    """What the drain works with. `notify` is called after each committed row; it must return at once."""
+    """What the drain works with; what it calls must return at once.
+
+    `notify` is called after each committed row, `forgotten` with the events whose rows are gone for good.
+    """
 
     outbox: EventOutbox
     index: SegmentIndexReader
@@ -58,6 +61,7 @@ class DrainParts:
     ids: IdSource
     encode_jpeg: Callable[[UInt8Array], bytes]
     notify: Callable[[], None]
+    forgotten: Callable[[Sequence[str]], None] = lambda _event_ids: None
 
 
 @dataclass(slots=True)
@@ -374,6 +378,7 @@ class Drain:
         for event_id in sorted(event_ids):
             self._pins.forget(event_id)  # files before rows: while there is a row, somebody looks after the files
         self._parts.outbox.forget(sorted(event_ids))
+        self._parts.forgotten(sorted(event_ids))
         with self._wake:
             self._waiting.forget -= event_ids
 

@@ -59,6 +59,7 @@ class DrainCamera:
     ids: CountingIds = field(default_factory=CountingIds)
     looks_per_s: int = 5
     notified: int = 0
+    forgotten: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.reader = CameraDbReader(self.data_dir)
@@ -80,6 +81,7 @@ class DrainCamera:
             ids=self.ids,
             encode_jpeg=encode_jpeg,
             notify=self._notify,
+            forgotten=self.forgotten.extend,
         )
         self.drain = Drain(self.spec, self.tuning, NODE_ID, parts)
         self._first_us = None

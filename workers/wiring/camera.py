@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -28,13 +28,20 @@ from iris.pipeline.substream import SubstreamReader
 from iris.tracking.tracker import Tracker
 
 
-def build_camera(start: CameraStart, data_dir: Path, *, on_outbox: Callable[[], None]) -> CameraRuntime:
+def build_camera(
+    start: CameraStart,
+    data_dir: Path,
+    *,
+    on_outbox: Callable[[], None],
+    on_forgotten: Callable[[Sequence[str]], None],
+) -> CameraRuntime:
     """The camera of a start message, not yet running.
 
     Args:
         start: What the node said.
         data_dir: DATA_DIR.
         on_outbox: Called after each committed outbox row.
+        on_forgotten: Called with events whose rows are gone for good.
 
     Raises:
         StorageError: The camera's own file cannot be opened.
@@ -46,6 +53,7 @@ def build_camera(start: CameraStart, data_dir: Path, *, on_outbox: Callable[[], 
     parts = DrainParts(
         outbox=EventOutbox(db, clock), index=CameraDbReader(data_dir), files=PendingFiles(data_dir),
         clock=clock, ids=ids, encode_jpeg=encode_jpeg, notify=on_outbox,
+        forgotten=on_forgotten,
     )  # fmt: skip
     drain = Drain(spec, tuning, start.node_id, parts)
     opener = AvPacketSourceOpener(clock, stall_timeout_s=tuning.stall_timeout_s)
