@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from iris.adapters.pins import pending_dir, pin_segment
-from iris.base.errors import NotFoundError
+from iris.base.errors import NotFoundError, StorageError
 from iris.contracts.events import EventMessage
 from iris.domain.event import OpenEvent
 from iris.domain.segment import Gap, GapReason
 from iris.outbox.writer import EventOutbox
-from tests.builders.clip_place import EVENT, NODE, Place, S, T
+from tests.builders.clip_place import EVENT, NODE, Place, S, T, quiet
 from tests.builders.recorded_camera import RecordedCamera, make_film
 
 
@@ -140,3 +141,44 @@ def test_release_drops_pins_and_marks_the_event(place: Place, film: Path) -> Non
     assert not pending_dir(place.camera.data_dir, EVENT).exists()
     assert place.camera.path(segments[0]).exists()
     assert place.terminal == [(place.camera.camera_id, EVENT)] * 2
+
+
+def everything_of_the_event(place: Place) -> set[str]:
+    found = (path for path in place.camera.data_dir.rglob(f"*{EVENT}*"))
+    return {path.relative_to(place.camera.data_dir).as_posix() for path in found}
+
+
+def test_discard_removes_what_was_published_and_releases(place: Place, film: Path) -> None:
+    segments = place.camera.record(film, T)
+    pin_segment(place.camera.data_dir, EVENT, segments[0])
+    assert place.workshop.assemble(place.request(0, 2), quiet).files
+    open_event(place)
+    assert place.workshop.publish_thumbnail(place.ref).path
+    for _ in range(2):
+        place.workshop.discard(place.ref)
+    assert everything_of_the_event(place) == set()
+    assert all(place.camera.path(segment).exists() for segment in segments)
+    assert place.terminal == [(place.camera.camera_id, EVENT)] * 2
+
+
+def test_discard_waits_for_an_assembly_that_still_runs_and_leaves_nothing_of_it(place: Place, film: Path) -> None:
+    place.camera.record(film, T)
+    muxing, go_on = threading.Event(), threading.Event()
+
+    def hold(step: str, done: int, total: int) -> None:
+        muxing.set()
+        assert go_on.wait(20)
+
+    assembly = threading.Thread(target=lambda: place.workshop.assemble(place.request(0, 2), hold))
+    assembly.start()
+    assert muxing.wait(20)
+    try:
+        with pytest.raises(StorageError, match="still making"):
+            place.workshop.discard(place.ref)
+        assert place.terminal == []
+    finally:
+        go_on.set()
+        assembly.join(20)
+    assert everything_of_the_event(place)
+    place.workshop.discard(place.ref)
+    assert everything_of_the_event(place) == set()
