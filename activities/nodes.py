@@ -9,7 +9,7 @@ from iris.base.log import get_logger
 from iris.base.timebase import format_rfc3339
 from iris.contracts import names
 from iris.contracts.node import NODE_UP, LookAfterNode, NodeLife, NodeReport, ReconcileNode
-from iris.ports import CameraAudit, NodeRecords
+from iris.node_ports import CameraAudit, NodeRecords
 
 
 class NodeAuditActivities:

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
         RecordedEvent,
         ThumbnailResult,
     )
-    from iris.contracts.node import NodeLife, NodeReport
     from iris.contracts.operations import OperationEnd, OperationProgress
     from iris.contracts.removal import (
         BurialPlace,
@@ -310,22 +309,6 @@ class ClipWorkshop(Protocol):
 
     def close_abandoned(self, ref: EventRef) -> EventMessage | None:
         """The closing message of an event nobody holds any more; None while it is held open."""
-        ...
-
-
-class CameraAudit(Protocol):
-    """The cameras of one node, as the Node workflow sees them."""
-
-    def reconcile(self, progress: ProgressSink) -> NodeReport:
-        """Compare those that should run with those that do, and repair; blocks for seconds, idempotent."""
-        ...
-
-
-class NodeRecords(Protocol):
-    """The nodes of the main database (implemented by `iris.store`)."""
-
-    def life(self, node_id: str) -> NodeLife:
-        """Whether it gave a sign of life lately, and what depends on it."""
         ...
 
 

@@ -34,7 +34,7 @@ from iris.base.ids import CameraId, NodeId
 from iris.base.log import get_logger
 from iris.domain.camera import CameraSpec, CameraState, CameraTuning
 from iris.domain.recording import ManualRecording
-from iris.domain.status import CameraStatus
+from iris.domain.status import COUNTER_RESTARTS, CameraStatus
 from iris.ports import Clock
 
 # A camera whose heartbeat (one a second) is older is offline to everybody, and its process is ended as hung.
@@ -193,7 +193,7 @@ class CameraSupervisor:
             return replace(
                 status, state=CameraState.OFFLINE, sentence="The camera process gives no sign of life; it is restarted."
             )
-        restarts = {f"restarts_{cause}": count for cause, count in camera.restarts.items()}
+        restarts = {f"{COUNTER_RESTARTS}{cause}": count for cause, count in camera.restarts.items()}
         return replace(status, restart_count=camera.restarts.total(), counters={**status.counters, **restarts})
 
     async def snapshot(self, camera_id: CameraId) -> bytes:

@@ -18,6 +18,7 @@ from iris.base.errors import InputError, NotFoundError, UnavailableError
 from iris.base.ids import CameraId
 from iris.base.log import get_logger
 from iris.base.unix_socket import short_socket_path
+from iris.domain.dead_letter import DeadLetter
 from iris.domain.recording import ManualRecording
 from iris.domain.status import CameraStatus, NodeFacts
 from iris.domain.storage import storage_report
@@ -98,6 +99,26 @@ class UnixNodeLink:
         except (UnavailableError, NotFoundError) as error:
             # The node compares with the database every worker_reconcile_seconds anyway.
             get_logger().info("node not told of a change", error=error)
+
+    async def dead_letters(self) -> Sequence[DeadLetter]:
+        """Messages that Temporal refused for good, oldest first.
+
+        Raises:
+            UnavailableError: The node does not answer, or cannot read its marks.
+        """
+        try:
+            items = cast("list[dict[str, object]]", _object(await self._request("GET", "/dead-letters"))["items"])
+            return tuple(DeadLetter(**item) for item in items)  # type: ignore[arg-type]  # the node's own values
+        except (KeyError, TypeError) as error:
+            raise _not_understood() from error
+
+    async def retry_dead_letters(self) -> int:
+        """Have all of them handed over again; answers how many.
+
+        Raises:
+            UnavailableError: The node does not answer, or cannot write its marks.
+        """
+        return int(cast("int", _object(await self._request("POST", "/dead-letters/retry"))["count"]))
 
     async def _request(self, method: str, target: str, timeout_s: float = _ANSWER_S) -> httpx.Response:
         try:

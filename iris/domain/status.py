@@ -10,6 +10,9 @@ from iris.domain.storage import StorageReport
 
 # A node or worker signs its row every 5 s; whoever did not for three times that is not there.
 SILENT_US = 15_000_000
+# Beginnings of names among a camera's counters; the reason follows.
+COUNTER_RESTARTS = "restarts_"
+COUNTER_GAP_US = "gap_us_"
 
 
 @dataclass(frozen=True, slots=True)

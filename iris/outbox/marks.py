@@ -10,13 +10,13 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from iris.base.errors import StorageError
 from iris.base.ids import CameraId
 from iris.base.sqlite import connect, sqlite_module
 from iris.contracts.events import EventMessage
+from iris.domain.dead_letter import DeadLetter
 
 SCHEMA_VERSION = 1
 
@@ -36,17 +36,6 @@ CREATE TABLE IF NOT EXISTS dead_letters (
   PRIMARY KEY (event_id, seq)
 ) STRICT;
 """
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """A message that Temporal will never accept; `noted_us` is wall time."""
-
-    event_id: str
-    seq: int
-    camera_id: CameraId
-    reason: str
-    noted_us: int
 
 
 class RelayMarks:

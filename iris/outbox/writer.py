@@ -40,6 +40,7 @@ class EventOutbox:
     def __init__(self, db: CameraDb, clock: Clock) -> None:
         self._db = db
         self._clock = clock
+        self.accepted_count = 0  # events whose first message became durable here
 
     def load_open_event(self, *, manual: bool = False) -> OpenEvent | None:
         """What was open when this file was last written, presence or manual; `seq` 0 where it is not accepted yet."""
@@ -78,6 +79,8 @@ class EventOutbox:
                     " WHERE event_id = ?",
                     (stored.seq, stored.last_seen_us, json.dumps(stored.labels), stored.event_id),
                 )
+        if stored.seq == 1:
+            self.accepted_count += 1
         return stored
 
     def touch(self, event_id: str, last_seen_us: int) -> None:

@@ -136,5 +136,9 @@ class CameraRuntime:
             manual_since_us=None if manual is None else manual.started_us,
             manual_stops_us=None if manual is None else manual.stops_us,
             pid=os.getpid(),
-            counters={**ingest.counters, **analysis.counters},
+            counters={
+                **ingest.counters,
+                **analysis.counters,
+                "events_accepted": self._parts.drain.accepted_count,
+            },
         )

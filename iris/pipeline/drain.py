@@ -138,6 +138,11 @@ class Drain:
             return self._machine.open_event
 
     @property
+    def accepted_count(self) -> int:
+        """Events that this process accepted (P0)."""
+        return self._parts.outbox.accepted_count
+
+    @property
     def manual_event(self) -> OpenEvent | None:
         """The manual recording that runs."""
         return self._manual.open_event

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from structlog.typing import FilteringBoundLogger
 
 from iris.base.errors import StorageError
@@ -30,6 +32,11 @@ class GapBook:
         self._log = log
         self._gap: Gap | None = None
         self._stored = False
+        self._closed_us: Counter[str] = Counter()
+
+    def closed_us(self) -> dict[str, int]:
+        """Microseconds of missing time by reason that came to an end in this process; any thread."""
+        return dict(self._closed_us)
 
     def resume(self, known_until_us: int | None) -> None:
         """Go on with the gap of the process before, or begin the one since its death.
@@ -69,6 +76,7 @@ class GapBook:
             return
         since_us = max(gap.start_us, item.since_us)
         self._index.split_gap(since_us, item.reason)
+        self._count(gap, since_us)
         self._gap = Gap(since_us, None, item.reason)
 
     def covered(self, start_us: int, end_us: int) -> None:
@@ -93,3 +101,8 @@ class GapBook:
         except StorageError:
             self._gap = gap
             raise
+        self._count(gap, end_us)
+
+    def _count(self, gap: Gap, end_us: int) -> None:
+        if end_us > gap.start_us:
+            self._closed_us[gap.reason.value] += end_us - gap.start_us

@@ -33,6 +33,7 @@ from iris.camera_ports import PacketSource, PacketSourceOpener, PacketTap, Segme
 from iris.domain.camera import CameraSpec, CameraState, CameraTuning
 from iris.domain.packet import EncodedPacket, MediaKind
 from iris.domain.segment import GapReason, RunStart
+from iris.domain.status import COUNTER_GAP_US
 from iris.outbox.camera_db import CameraDb
 from iris.outbox.segments import SegmentIndex
 from iris.pipeline.packet_buffer import Away, EndRun, PacketBuffer
@@ -200,6 +201,7 @@ class Ingest:
             "reconnects": self._reconnect_count,
             "segments": self._recorder.segment_count,
             "storage_failures": self._recorder.failure_count,
+            **{f"{COUNTER_GAP_US}{reason}": us for reason, us in self._recorder.gap_counts().items()},
         }
 
     def _receive(self) -> None:

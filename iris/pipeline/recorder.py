@@ -125,6 +125,10 @@ class Recorder:
         self.covered_until_us = self._index.known_until_us()
         self._gaps.resume(self.covered_until_us)
 
+    def gap_counts(self) -> dict[str, int]:
+        """See `GapBook.closed_us`."""
+        return self._gaps.closed_us()
+
     def ready(self) -> bool:
         """Whether items should be handed over now; false for a moment after the disk failed."""
         return self._clock.monotonic_us() >= self._retry_at_us

@@ -8,6 +8,7 @@ from dataclasses import replace
 from iris.base.errors import NotFoundError, UnavailableError
 from iris.base.ids import CameraId
 from iris.domain.camera import CameraState
+from iris.domain.dead_letter import DeadLetter
 from iris.domain.recording import ManualRecording
 from iris.domain.status import CameraStatus, GpuMemory, NodeFacts
 
@@ -36,7 +37,7 @@ def recording(camera_id: str, **values: object) -> CameraStatus:
 
 
 class FakeNodeLink:
-    """Implements `iris.ports.NodeLink`."""
+    """Implements `iris.ports.NodeLink` and `iris.node_ports.DeadLetterDesk`."""
 
     def __init__(self) -> None:
         self.up = True
@@ -45,6 +46,7 @@ class FakeNodeLink:
         self.node_facts = FACTS
         self.changed_count = 0
         self.recordings: dict[str, ManualRecording] = {}
+        self.refused: list[DeadLetter] = []
 
     async def camera_status(self) -> Sequence[CameraStatus]:
         self._check()
@@ -77,6 +79,15 @@ class FakeNodeLink:
         self._check()
         return self.node_facts
 
+    async def dead_letters(self) -> Sequence[DeadLetter]:
+        self._check()
+        return self.refused
+
+    async def retry_dead_letters(self) -> int:
+        self._check()
+        count, self.refused = len(self.refused), []
+        return count
+
     def _check(self) -> None:
         if not self.up:
             raise UnavailableError("the node does not answer; is `iris node` running?")
@@ -102,6 +113,12 @@ class FakeNodeHub:
 
     def facts(self) -> NodeFacts:
         return self.link.node_facts
+
+    async def dead_letters(self) -> Sequence[DeadLetter]:
+        return await self.link.dead_letters()
+
+    async def retry_dead_letters(self) -> int:
+        return await self.link.retry_dead_letters()
 
 
 class FakeTemporalProbe:

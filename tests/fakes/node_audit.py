@@ -13,7 +13,7 @@ T_US = 1_700_000_000_000_000
 
 
 class FakeCameraAudit:
-    """Implements `iris.ports.CameraAudit`; `repairs` are done in the next round, `errors` raised one per call."""
+    """Implements `iris.node_ports.CameraAudit`; `repairs` are done in the next round, `errors` raised one per call."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,7 +33,7 @@ class FakeCameraAudit:
 
 
 class FakeNodeRecords:
-    """Implements `iris.ports.NodeRecords`."""
+    """Implements `iris.node_ports.NodeRecords`."""
 
     def __init__(self) -> None:
         self.answer = NodeLife(NODE_GONE, T_US, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from pathlib import Path
 
 import httpx
@@ -32,7 +33,7 @@ async def test_every_route_answers_401_when_there_is_no_key(world: World) -> Non
     assert len(routes) > 15
     async with client_of(world.app, key=None) as client:
         for method, path in routes:
-            response = await client.request(method, path.format(camera_id=EVENT_ID, event_id=EVENT_ID))
+            response = await client.request(method, re.sub(r"{\w+}", EVENT_ID, path))
             expected = 200 if path == "/health" else 401
             assert (method, path, response.status_code) == (method, path, expected)
             if expected == 401:

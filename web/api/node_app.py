@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from iris.base.errors import IrisError
 from iris.base.ids import CameraId, parse_id
+from iris.domain.dead_letter import DeadLetter
 from iris.domain.recording import ManualRecording
 from iris.domain.status import CameraStatus, NodeFacts
 from web.api.errors import problem_of
@@ -57,6 +58,22 @@ class NodeHub(Protocol):
         """Detector and outbox figures."""
         ...
 
+    async def dead_letters(self) -> Sequence[DeadLetter]:
+        """Messages that Temporal refused for good.
+
+        Raises:
+            StorageError: The node cannot read its marks.
+        """
+        ...
+
+    async def retry_dead_letters(self) -> int:
+        """Have them handed over again; answers how many.
+
+        Raises:
+            StorageError: The node cannot write its marks.
+        """
+        ...
+
 
 def create_node_app(hub: NodeHub) -> ASGIApp:
     """The application over a hub."""
@@ -83,6 +100,12 @@ def create_node_app(hub: NodeHub) -> ASGIApp:
         hub.changed()
         return Response(status_code=204)
 
+    async def dead_letters(_request: Request) -> Response:
+        return _json({"items": list(await hub.dead_letters())})
+
+    async def retry_dead_letters(_request: Request) -> Response:
+        return _json({"count": await hub.retry_dead_letters()})
+
     async def on_error(_request: Request, error: Exception) -> Response:
         assert isinstance(error, IrisError)
         return problem_of(error)
@@ -94,6 +117,8 @@ def create_node_app(hub: NodeHub) -> ASGIApp:
             Route("/snapshot/{camera_id}", snapshot),
             Route("/record/{camera_id}/{action}", record, methods=["POST"]),
             Route("/changed", changed, methods=["POST"]),
+            Route("/dead-letters", dead_letters),
+            Route("/dead-letters/retry", retry_dead_letters, methods=["POST"]),
         ],
         exception_handlers={IrisError: on_error},
     )

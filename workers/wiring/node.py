@@ -25,6 +25,7 @@ from iris.base.log import get_logger
 from iris.base.timebase import seconds_to_us
 from iris.config import Settings
 from iris.domain.camera import CameraSpec, DetectorBackend
+from iris.domain.dead_letter import DeadLetter
 from iris.domain.detection import DetectorReport
 from iris.domain.recording import ManualRecording
 from iris.domain.status import CameraStatus, NodeFacts
@@ -73,6 +74,7 @@ class NodeServices:
         self._core = core
         self._loop = asyncio.get_running_loop()
         self._prepared = False
+        self._started_us = core.clock.wall_us()
         self.store: Store = open_store(settings.main_database_url)
         self.link = TemporalLink(
             temporal_address(settings), identity=f"iris-node-{core.node_id}",
@@ -188,7 +190,7 @@ class NodeServices:
         """
         facts = self.facts()
         detail = {
-            "version": facts.version, "backend": facts.backend, "device": facts.device,
+            "version": facts.version, "started_us": self._started_us, "backend": facts.backend, "device": facts.device,
             "outbox_depth": facts.outbox_depth, "outbox_oldest_age_s": round(facts.outbox_oldest_age_s, 1),
             "storage": None if facts.storage is None else asdict(facts.storage),
         }  # fmt: skip
@@ -230,6 +232,14 @@ class NodeServices:
     def changed(self) -> None:
         """See `NodeHub`."""
         self._core.keeper.changed()
+
+    async def dead_letters(self) -> Sequence[DeadLetter]:
+        """See `NodeHub`."""
+        return await asyncio.to_thread(self._core.marks.dead_letters)
+
+    async def retry_dead_letters(self) -> int:
+        """See `NodeHub`."""
+        return await self.relay.retry_dead_letters()
 
     def facts(self) -> NodeFacts:
         """See `NodeHub`."""
