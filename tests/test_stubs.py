@@ -10,6 +10,7 @@ from typing import Any, get_args
 import pytest
 from temporalio import activity, workflow
 
+from activities.backup import BackupActivities, NodeBackupActivities
 from activities.clips import ClipActivities
 from activities.events import EventActivities
 from activities.nodes import NodeAuditActivities, NodeLifeActivities
@@ -17,19 +18,34 @@ from activities.operations import OperationActivities
 from activities.removal import EventFileActivities, RemovalActivities
 from activities.retention import EvictionActivities, RetentionActivities
 from iris.contracts import activities as event_activities
-from iris.contracts import events, node, node_activities, operation_activities, operations, removal, removal_activities
-from iris.contracts import retention, retention_activities
+from iris.contracts import (
+    backup,
+    backup_activities,
+    events,
+    node,
+    node_activities,
+    operation_activities,
+    operations,
+    removal,
+    removal_activities,
+    retention,
+    retention_activities,
+)
 from iris.contracts import workflows as workflow_stubs
 from iris.domain.event import EndReason, EventState
 from iris.domain.segment import GapReason
 from workers.temporal_worker import WORKFLOWS
 
 # Each family of activities: its stubs, its payloads, and the classes that implement it.
-STUBS = (event_activities, operation_activities, removal_activities, node_activities, retention_activities)
-PAYLOADS = (events, operations, removal, node, retention)
+STUBS = (
+    event_activities, operation_activities, removal_activities, node_activities, retention_activities,
+    backup_activities,
+)  # fmt: skip
+PAYLOADS = (events, operations, removal, node, retention, backup)
 CLASSES: tuple[type, ...] = (
     EventActivities, ClipActivities, OperationActivities, RemovalActivities, EventFileActivities,
     NodeAuditActivities, NodeLifeActivities, RetentionActivities, EvictionActivities,
+    BackupActivities, NodeBackupActivities,
 )  # fmt: skip
 
 

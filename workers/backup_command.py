@@ -12,7 +12,6 @@ from typing import Final
 
 from iris.adapters.clock import SystemClock
 from iris.adapters.id_source import Uuid7Source
-from iris.adapters.once_file import read_text_once
 from iris.adapters.process import hold_lock
 from iris.adapters.vault import opener_of
 from iris.base.errors import ConfigError, ConflictError, InputError, StoreError
@@ -21,11 +20,10 @@ from iris.pipeline.backup.finish import finished_backups
 from iris.pipeline.backup.layout import Manifest, read_manifest
 from iris.pipeline.backup.restore import RestoreReport, RestoreRequest, restore_backup
 from iris.pipeline.backup.restore_database import DatabaseTarget
-from iris.pipeline.backup.steps import BackupPlace, BackupSteps, backup_name, make_backup
-from iris.ports import Clock
+from iris.pipeline.backup.steps import BackupSteps, backup_name, make_backup
 from iris.store.engine import Store, open_store, sqlite_file
 from workers.check_command import run_check
-from workers.version import VERSION
+from workers.wiring.backup import place_of
 
 _LOCK_PATIENCE_S: Final = 1.0
 _SAME_DISK: Final = (
@@ -43,7 +41,7 @@ def backup_command(arguments: argparse.Namespace) -> int:
     clock = SystemClock()
     name = backup_name(clock.wall_us(), Uuid7Source().new_id())
     try:
-        place = backup_place(settings, store, clock, target=target)
+        place = place_of(settings, store, clock, target=target)
         manifest = make_backup(BackupSteps(place), name, place.node_id, _show)
     finally:
         store.close()
@@ -51,20 +49,6 @@ def backup_command(arguments: argparse.Namespace) -> int:
     if (target / name).stat().st_dev == settings.data_path.stat().st_dev:
         sys.stdout.write(_SAME_DISK + "\n")
     return 0
-
-
-def backup_place(settings: Settings, store: Store, clock: Clock, *, target: Path | None = None) -> BackupPlace:
-    """What the steps of a backup work with, by the settings."""
-    return BackupPlace(
-        data_dir=settings.data_path,
-        target=settings.backup_path if target is None else target,
-        keep=settings.backup_keep,
-        store=store,
-        database_url=settings.main_database_url,
-        node_id=read_text_once(settings.data_path / "node" / "id"),
-        version=VERSION,
-        clock=clock,
-    )
 
 
 def restore_command(arguments: argparse.Namespace) -> int:

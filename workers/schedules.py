@@ -35,6 +35,7 @@ from iris.base.errors import ConfigError, IrisError
 from iris.base.log import get_logger
 from iris.config import Settings
 from iris.contracts import names
+from iris.contracts.backup import BackupStart
 from iris.contracts.retention import RetentionStart
 from workers.version import VERSION
 
@@ -77,7 +78,7 @@ class ScheduleLine:
             raise ValueError(f"a catch-up window of {self.catch_up_s} s is not acceptable")
 
 
-def schedule_table(_settings: Settings) -> tuple[ScheduleLine, ...]:
+def schedule_table(settings: Settings) -> tuple[ScheduleLine, ...]:
     """Every schedule of this version. A line that is left out (switched off by a setting) is removed from Temporal."""
     return (
         ScheduleLine(
@@ -89,7 +90,24 @@ def schedule_table(_settings: Settings) -> tuple[ScheduleLine, ...]:
             catch_up_s=10,
             note="Retention: removes what is too old, and the oldest where a disk is getting full",
         ),
+        *_backup_line(settings),
     )
+
+
+def _backup_line(settings: Settings) -> tuple[ScheduleLine, ...]:
+    """Without BACKUP_DIR there is none: beside the store a backup would only keep deleted footage from giving room."""
+    if settings.backup_dir is None:
+        return ()
+    line = ScheduleLine(
+        schedule_id=names.SCHEDULE_BACKUP,
+        workflow=names.WORKFLOW_BACKUP,
+        argument=BackupStart(),
+        every_s=86_400,
+        offset_s=2.5 * 3600,
+        jitter_s=600,
+        note="Backup: the database, clips and pictures into BACKUP_DIR, every night",
+    )
+    return (line,)
 
 
 class ScheduleKeeper:

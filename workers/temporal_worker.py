@@ -25,6 +25,7 @@ from iris.base.backoff import backoff_delay_s
 from iris.base.errors import IrisError
 from iris.base.log import get_logger
 from iris.contracts import names
+from workflows.backup import BackupWorkflow
 from workflows.camera_deletion import CameraDeletionWorkflow
 from workflows.camera_repoint import CameraRepointWorkflow
 from workflows.event import EventWorkflow
@@ -66,6 +67,7 @@ WORKFLOWS: Final[tuple[type, ...]] = (
     CameraRepointWorkflow,
     NodeWorkflow,
     RetentionWorkflow,
+    BackupWorkflow,
 )
 
 

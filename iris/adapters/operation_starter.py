@@ -18,6 +18,7 @@ from iris.adapters.temporal import RPC_TIMEOUT, TemporalLink, WorkflowUnknownErr
 from iris.base.errors import InputError
 from iris.base.redact import redact
 from iris.contracts import names
+from iris.contracts.backup import BackupStart
 from iris.contracts.camera_removal import CameraRemovalStart
 from iris.contracts.removal import EventDeletionStart
 from iris.contracts.retention import RetentionStart
@@ -37,6 +38,9 @@ class StartOf:
 STARTS: Final[Mapping[OperationKind, StartOf]] = {
     OperationKind.RETENTION: StartOf(
         names.WORKFLOW_RETENTION, lambda task: RetentionStart(task.operation_id), "Retention, asked for by hand"
+    ),
+    OperationKind.BACKUP: StartOf(
+        names.WORKFLOW_BACKUP, lambda task: BackupStart(task.operation_id), "Backup, asked for by hand"
     ),
     OperationKind.EVENT_DELETION: StartOf(
         names.WORKFLOW_EVENT_DELETION, lambda task: EventDeletionStart(task.operation_id), "Delete events"

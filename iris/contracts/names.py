@@ -55,6 +55,12 @@ ACTIVITY_LOOK_AFTER_NODE = "look_after_node"
 ACTIVITY_PLAN_RETENTION = "plan_retention"
 ACTIVITY_EVICT_EVENTS = "evict_events"
 
+ACTIVITY_PLAN_BACKUP = "plan_backup"
+ACTIVITY_BACKUP_FOOTAGE = "backup_footage"
+ACTIVITY_BACKUP_DATABASE = "backup_database"
+ACTIVITY_BACKUP_CLIPS = "backup_clips"
+ACTIVITY_FINISH_BACKUP = "finish_backup"
+
 # name -> Temporal type; `iris worker` registers them at its start. No names of people or addresses in any.
 SEARCH_ATTRIBUTES = {
     "IrisCameraId": "Keyword",

@@ -42,3 +42,9 @@ REFUSED_PAUSE = timedelta(minutes=1)
 RECONCILE_TIMEOUT = timedelta(minutes=1)
 # What the database knows of a node is for people: not worth waiting for while that is away too.
 LOOK_AFTER_PATIENCE = timedelta(minutes=1)
+
+# Terabytes to another disk take hours; between two signs of life lies one file at most, or a whole database.
+BACKUP_STEP_TIMEOUT = timedelta(hours=12)
+BACKUP_HEARTBEAT = timedelta(minutes=10)
+# Longer than this a backup of the night is worth less than the next one.
+BACKUP_PATIENCE = timedelta(hours=20)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from temporalio import workflow
 
 from iris.contracts import names
+from iris.contracts.backup import BackupResult, BackupStart
 from iris.contracts.camera_removal import CameraRemovalStart, RemovalEnd
 from iris.contracts.events import EventMessage, EventOutcome, EventStart
 from iris.contracts.node import NodeChanged, NodeWatch
@@ -79,4 +80,14 @@ class NodeWorkflow:
     @workflow.signal(name=names.SIGNAL_NODE_CHANGED)
     def changed(self, word: NodeChanged) -> None:
         """Look now."""
+        raise NotImplementedError
+
+
+@workflow.defn(name=names.WORKFLOW_BACKUP)
+class BackupWorkflow:
+    """One backup, consistent although nothing is stopped for it."""
+
+    @workflow.run
+    async def run(self, start: BackupStart) -> BackupResult:
+        """See `workflows/backup.py`."""
         raise NotImplementedError

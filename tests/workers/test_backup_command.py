@@ -31,8 +31,9 @@ from iris.store.engine import open_store, sqlite_url
 from iris.store.operations import OperationDraft
 from tests.builders.events import NODE_ID, event_message, uuid_of
 from tests.workers.test_check_command import CAMERA, Copy, Place
-from workers.backup_command import backup_place, unreadable_cameras
+from workers.backup_command import unreadable_cameras
 from workers.check_command import run_check
+from workers.wiring.backup import place_of
 
 NAME = "20261123T030000Z-0000000a"
 NEXT = "20261124T030000Z-0000000b"
@@ -74,7 +75,7 @@ def place(template: Path, tmp_path: Path) -> Iterator[Copy]:
 
 
 def steps_of(place: Copy, target: Path, keep: int = 7) -> BackupSteps:
-    found = backup_place(place.settings, place.store, SystemClock(), target=target)
+    found = place_of(place.settings, place.store, SystemClock(), target=target)
     return BackupSteps(BackupPlace(**{name: getattr(found, name) for name in found.__slots__} | {"keep": keep}))
 
 

@@ -24,7 +24,7 @@ from iris.store.engine import Store, open_store
 from iris.store.migrate import migrate
 from tests.builders.events import CAMERA_ID, NODE_ID, event_message, finalise_request, uuid_of
 from tests.postgres import PostgresServer, running_postgres
-from workers.backup_command import backup_place
+from workers.wiring.backup import place_of
 from workers.wiring.pairing import pair_store
 
 NAME = "20261123T030000Z-0000000a"
@@ -54,7 +54,7 @@ class Site:
         for number in range(1, 11):
             self.finish(number)
         settings = Settings(_env_file=None, data_dir=data_dir, database_url=self.url)
-        place = backup_place(settings, self.store, SystemClock(), target=data_dir.parent / "backups")
+        place = place_of(settings, self.store, SystemClock(), target=data_dir.parent / "backups")
         self.steps = BackupSteps(place)
 
     def finish(self, number: int) -> None:

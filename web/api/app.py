@@ -12,6 +12,7 @@ from starlette.types import Lifespan
 from web.api.auth import OPEN_PATHS
 from web.api.errors import install_error_handlers, title_of
 from web.api.guards import Guard
+from web.api.routes.backups import backups_router
 from web.api.routes.cameras import cameras_router
 from web.api.routes.event_removal import event_removal_router
 from web.api.routes.events import events_router
@@ -57,7 +58,7 @@ def build_routes(version: str, lifespan: Lifespan[FastAPI] | None = None) -> Fas
     )
     install_error_handlers(app)
     for router in (system_router, cameras_router, recordings_router, events_router, event_removal_router,
-                   operations_router, notifications_router):  # fmt: skip
+                   operations_router, notifications_router, backups_router):  # fmt: skip
         app.include_router(router())
     _describe(app)
     return app

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from iris.domain.backup import BackupFacts
 from iris.ports import AddressVault, Clock, IdSource, NodeLink, OperationStarter
 from iris.store.engine import Store
 from web.api.auth import Access
@@ -41,3 +43,5 @@ class Services:
     data_dir: Path
     version: str
     defaults: CameraDefaults = CameraDefaults()
+    # Finished backups, newest first.
+    backups: Callable[[], Sequence[BackupFacts]] = tuple

@@ -15,6 +15,7 @@ from iris.adapters.vault import open_vault, read_api_key
 from iris.base.errors import ConfigError
 from iris.base.log import get_logger
 from iris.config import Settings
+from iris.pipeline.backup.office import list_backups
 from iris.store.engine import open_store
 from web.api.auth import Access
 from web.api.metrics import ApiMetrics
@@ -43,6 +44,7 @@ def build_services(settings: Settings) -> Services:
     return Services(
         store=store,
         node=node,
+        backups=lambda: list_backups(settings.backup_path),
         operations=TemporalOperationStarter(temporal),
         vault=open_vault(data_dir),
         clock=clock,

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from activities.backup import NodeBackupActivities
 from activities.camera_removal import CameraFootageActivities
 from activities.clips import ClipActivities
 from activities.nodes import NodeAuditActivities
@@ -33,6 +34,7 @@ from iris.outbox.camera_db import camera_db_path
 from iris.outbox.marks import RelayMarks
 from iris.outbox.reader import CameraDbReader
 from iris.outbox.relay import Relay
+from iris.pipeline.backup.steps import BackupSteps
 from iris.pipeline.camera_footage import NodeCameraFootage
 from iris.pipeline.camera_gate import CameraGate
 from iris.pipeline.clip_workshop import NodeClipWorkshop, NodeHooks
@@ -45,6 +47,7 @@ from workers.node_audit import NodeAudit
 from workers.node_cameras import CameraKeeper
 from workers.supervisor import CameraSupervisor
 from workers.version import VERSION
+from workers.wiring.backup import place_of
 from workers.wiring.pairing import pair_store
 from workers.wiring.retention import build_retention
 from workers.wiring.worker import temporal_address
@@ -103,6 +106,7 @@ class NodeServices:
             EvictionActivities(self.retention.evictor),
             NodeAuditActivities(audit),
             CameraFootageActivities(switch, footage),
+            NodeBackupActivities(BackupSteps(place_of(settings, self.store, core.clock))),
         )
         self._detector = DetectorReport(backend="")
         self._class_names: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from activities.backup import BackupActivities
 from activities.camera_removal import CameraRemovalActivities
 from activities.events import EventActivities
 from activities.nodes import NodeLifeActivities
@@ -17,6 +18,7 @@ from iris.adapters.operation_starter import TemporalOperationStarter
 from iris.adapters.temporal import TemporalLink
 from iris.adapters.webhook import Webhook
 from iris.config import Settings
+from iris.pipeline.backup.office import BackupOffice
 from iris.pipeline.notifier import Notifier
 from iris.ports import Clock, OperationStarter
 from iris.store.camera_removal_records import StoreCameraRemovals
@@ -25,6 +27,7 @@ from iris.store.event_records import StoreEventRecords
 from iris.store.node_records import StoreNodeRecords
 from iris.store.operation_records import StoreEventRemovals, StoreOperationRecords
 from iris.store.retention_records import StoreRetentionRecords
+from workers.wiring.backup import place_of
 from workers.wiring.pairing import prepare_pair
 
 
@@ -64,6 +67,7 @@ def build_worker(settings: Settings) -> WorkerProcess:
         families=(
             EventActivities(StoreEventRecords(store, clock, None if settings.webhook_url is None else Uuid7Source())),
             OperationActivities(StoreOperationRecords(store, clock)),
+            BackupActivities(BackupOffice(place_of(settings, store, clock))),
             RemovalActivities(StoreEventRemovals(store, clock)),
             RetentionActivities(StoreRetentionRecords(store, clock)),
             CameraRemovalActivities(StoreCameraRemovals(store, clock)),
