@@ -65,6 +65,21 @@ def fsync_dir(path: Path) -> None:
         _fsync(path, os.O_RDONLY | os.O_DIRECTORY)
 
 
+def rewrite(path: Path) -> None:
+    """Write a file's bytes once more in their places, so that the next fsync speaks of all of them.
+
+    After a failed fsync the kernel takes pages for clean that never reached the disk, and a second fsync succeeds.
+    For a small file that somebody else wrote; who wrote it himself takes a new file.
+
+    Raises:
+        StorageError: It cannot be read or written.
+    """
+    with translated(f"write {path.name} again"), path.open("r+b") as file:
+        content = file.read()
+        file.seek(0)
+        file.write(content)
+
+
 def make_dir(path: Path) -> None:
     """Make a directory (0700) and its parents where missing, durably.
 

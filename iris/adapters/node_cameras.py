@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast
 
 from iris.base.ids import CameraId
-from iris.base.sqlite import connect
+from iris.base.sqlite import connect, storage_errors
 from iris.domain.camera import CameraSpec, DetectorBackend
 
 _SCHEMA = """
@@ -59,29 +59,48 @@ class NodeCameras:
     """Reads and replaces the copy; one thread."""
 
     def __init__(self, path: Path) -> None:
+        """Open the file, or make it.
+
+        Raises:
+            StorageError: It cannot be opened, or is damaged; nothing was changed.
+        """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._connection = connect(path)
-        self._connection.executescript(_SCHEMA)
+        self._path = path
+        with storage_errors(path):
+            self._connection = connect(path)
+            self._connection.executescript(_SCHEMA)
 
     def load(self) -> dict[CameraId, SealedCamera]:
-        """The last known cameras."""
-        rows = self._connection.execute("SELECT version, spec, rtsp_url_sealed, detect_url_sealed FROM cameras")
+        """The last known cameras.
+
+        Raises:
+            StorageError: They cannot be read.
+        """
+        with storage_errors(self._path):
+            rows = self._connection.execute(
+                "SELECT version, spec, rtsp_url_sealed, detect_url_sealed FROM cameras"
+            ).fetchall()
         cameras = [SealedCamera(version, _spec(json.loads(spec)), a, b) for version, spec, a, b in rows]
         return {camera.spec.camera_id: camera for camera in cameras}
 
     def replace(self, cameras: dict[CameraId, SealedCamera]) -> None:
-        """Make the copy equal to `cameras`, in one transaction."""
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            self._connection.execute("DELETE FROM cameras")
-            self._connection.executemany(
-                "INSERT INTO cameras VALUES (?, ?, ?, ?, ?)",
-                [
-                    (camera_id, c.version, json.dumps(_spec_values(c.spec)), c.rtsp_url_sealed, c.detect_url_sealed)
-                    for camera_id, c in cameras.items()
-                ],
-            )
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+        """Make the copy equal to `cameras`, in one transaction.
+
+        Raises:
+            StorageError: It could not be written; the copy is as it was.
+        """
+        rows = [
+            (camera_id, c.version, json.dumps(_spec_values(c.spec)), c.rtsp_url_sealed, c.detect_url_sealed)
+            for camera_id, c in cameras.items()
+        ]
+        with storage_errors(self._path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._connection.execute("DELETE FROM cameras")
+                self._connection.executemany("INSERT INTO cameras VALUES (?, ?, ?, ?, ?)", rows)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                # A failed COMMIT (disk full) may or may not have ended the transaction by itself.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise

@@ -9,9 +9,13 @@ cut, FULL keeps them.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import cast
+
+from iris.base.errors import DiskFullError, StorageError
 
 _FIXED = (3, 51, 3)
 BUSY_TIMEOUT_S = 10.0
@@ -41,6 +45,27 @@ def pragmas() -> tuple[str, ...]:
         "PRAGMA foreign_keys=ON",
         f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_S * 1000)}",
     )
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turns what SQLite raises about a file of a node into a sentence that names the file.
+
+    Raises:
+        DiskFullError: There is no space.
+        StorageError: Any other failure; a damaged file says so.
+    """
+    try:
+        yield
+    except sqlite_module().Error as error:
+        name = getattr(error, "sqlite_errorname", "")
+        if name.startswith("SQLITE_FULL") or "disk is full" in str(error):
+            raise DiskFullError(f"{path.name} cannot be used: the disk is full") from error
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            raise StorageError(
+                f"{path.name} is damaged ({error}); restore it from a backup, or move it away to begin anew"
+            ) from error
+        raise StorageError(f"{path.name} cannot be used: {error}") from error
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from iris.base.errors import StorageError
-from iris.base.sqlite import connect
+from iris.base.sqlite import connect, storage_errors
 
 SCHEMA_VERSION = 2
 
@@ -76,15 +76,21 @@ class CameraDb:
     """The writing end, in the camera process. Threads share it; a transaction holds the lock."""
 
     def __init__(self, path: Path) -> None:
+        """Open the file, or make it.
+
+        Raises:
+            StorageError: It cannot be opened, is damaged, or was written by a newer Iris; nothing was changed.
+        """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = threading.RLock()
-        self._connection = connect(path)
-        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise StorageError(f"{path.name} was written by a newer Iris (schema {version}); update Iris")
-        self._connection.executescript(_SCHEMA)
-        if version < SCHEMA_VERSION:
-            self._upgrade()
+        with storage_errors(path):
+            self._connection = connect(path)
+            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA_VERSION:
+                raise StorageError(f"{path.name} was written by a newer Iris (schema {version}); update Iris")
+            self._connection.executescript(_SCHEMA)
+            if version < SCHEMA_VERSION:
+                self._upgrade()
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from iris.base.errors import StorageError
 from iris.base.ids import CameraId
-from iris.base.sqlite import connect, sqlite_module
+from iris.base.sqlite import connect, sqlite_module, storage_errors
 from iris.contracts.events import EventMessage
 from iris.domain.dead_letter import DeadLetter
 
@@ -42,14 +42,20 @@ class RelayMarks:
     """Opens or makes the file; close it at the end."""
 
     def __init__(self, path: Path) -> None:
+        """Open the file, or make it.
+
+        Raises:
+            StorageError: It cannot be opened, is damaged, or was written by a newer Iris; nothing was changed.
+        """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._connection = connect(path)
-        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise StorageError(f"{path.name} was written by a newer Iris (schema {version}); update Iris")
-        self._connection.executescript(_SCHEMA)
-        self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        with storage_errors(path):
+            self._connection = connect(path)
+            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > SCHEMA_VERSION:
+                raise StorageError(f"{path.name} was written by a newer Iris (schema {version}); update Iris")
+            self._connection.executescript(_SCHEMA)
+            self._connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     def close(self) -> None:
         """Close the file."""

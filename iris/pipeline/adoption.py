@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from iris.adapters.av_segments import cut_to_whole_fragments, read_contents
-from iris.adapters.media_files import sha256_of, translated, unlink_durably
+from iris.adapters.media_files import rewrite, sha256_of, translated, unlink_durably
 from iris.base.errors import CorruptMediaError
 from iris.outbox.segments import DurableSegment, WritingRow
 
@@ -43,6 +43,8 @@ def adopt_unfinished(
         with translated(f"set {path.name} aside"):
             path.rename(path.with_name(path.name + BROKEN_SUFFIX))
         return None
+    # An fsync of it may have failed before: of this process, of the killed one, or one that the kernel did by itself.
+    rewrite(path)
     size_bytes, sha256 = measured(path)
     publish_file(path, final)
     return DurableSegment(

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tests.faults.disks import ImageDisk
 from tests.faults.stepper import Place, Stepper, copy_place, copy_tree, plain_place
-from tests.faults.tracing import Call, Strike, calls_on
+from tests.faults.steps.said import Said
+from tests.faults.tracing import DURABLE, Call, Strike, calls_on
 
 _FOOTAGE = ("segments", "pending", "recordings", "thumbnails")
 
@@ -42,8 +43,9 @@ class Bench:
         place = copy_place(self.template(step), self.folder / "counted")
         outcome = self.lanes[0].traced(step, "run", place, names, None)
         assert not outcome.failed, outcome.answer
-        assert self.lanes[0].do(step, "verdict", place) == []
-        return calls_on(outcome.trace, place.root, names)
+        problems = self.lanes[0].do(step, "verdict", place)
+        assert problems == [], problems
+        return calls_on(outcome.trace, place.data_dir, names)
 
     def deal(
         self, points: Sequence[Call], strike_one: Callable[[Stepper, Path, Sequence[Call]], list[str]]
@@ -134,3 +136,14 @@ def power_site(folder: Path) -> Iterator[PowerSite]:
             disk.unmount()
             for file in (disk.image, disk.image.with_suffix(".kept")):
                 file.unlink(missing_ok=True)
+
+
+def failing(stepper: Stepper, step: str, place: Place, strike: Strike, said: Said) -> tuple[list[str], str]:
+    """Have one call of a step fail: the step must say so in a sentence and get over it by itself. With its trace."""
+    outcome = stepper.traced(step, "run", place, (*DURABLE, "openat", "write", "pwrite64", "writev"), strike)
+    if "(INJECTED)" not in outcome.trace:
+        return [f"{strike.name} {strike.number} was not struck"], outcome.trace
+    if outcome.signal or outcome.failed:
+        return [f"ended by signal {outcome.signal}: {outcome.answer}"], outcome.trace
+    found = [f"said only {values}" for values in said.all("failed") if len(values["sentence"]) < 20]
+    return found, outcome.trace

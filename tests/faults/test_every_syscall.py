@@ -18,7 +18,7 @@ from tests.faults.stepper import Stepper, copy_place
 from tests.faults.strikes import Bench, power_site, struck
 from tests.faults.tracing import DURABLE, Call, Strike
 
-STEPS = ("event open", "segment publish", "clip finish", "event delete")
+STEPS = ("event open", "segment publish", "segment adopt", "clip finish", "event delete")
 KILL = "signal=SIGKILL"
 
 

@@ -28,15 +28,18 @@ def prepare(data_dir: Path, said: Said) -> None:
 def run(data_dir: Path, said: Said) -> None:
     """One of them is deleted: its operation is asked for, and its workflow goes to the end."""
     site = Site(data_dir, said, T + 40 * S)
-    with site.node() as node:
-        draft = OperationDraft(
-            operation_id=OPERATION, kind=OperationKind.EVENT_DELETION, workflow_id="event-deletion",
-            request=EventSelection(event_ids=(DELETED,)).request(),
-        )  # fmt: skip
-        with node.store.writing() as work:
-            work.operations.ask(draft, site.clock.wall_us())
-        said.say("asked")
-        _delete(site)
+    site.patiently("request", lambda: _ask(site))
+    site.patiently("workflow", lambda: _delete(site))
+
+
+def _ask(site: Site) -> None:
+    draft = OperationDraft(
+        operation_id=OPERATION, kind=OperationKind.EVENT_DELETION, workflow_id="event-deletion",
+        request=EventSelection(event_ids=(DELETED,)).request(),
+    )  # fmt: skip
+    with site.node() as node, node.store.writing() as work:
+        work.operations.ask(draft, site.clock.wall_us())
+    site.said.say("asked")
 
 
 def _delete(site: Site) -> None:

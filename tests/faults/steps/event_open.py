@@ -27,8 +27,12 @@ def prepare(data_dir: Path, said: Said) -> None:
 
 
 def run(data_dir: Path, said: Said) -> None:
-    """Somebody is in view for a second."""
+    """Somebody is in view for more than half a second; the process starts again where its file cannot be opened."""
     site = Site(data_dir, said, SEEN_FROM_US)
+    site.patiently("camera process", lambda: _watch(site))
+
+
+def _watch(site: Site) -> None:
     with site.camera() as camera:
         while site.clock.wall_us() < T + 11_600_000:
             site.clock.advance_us(S // 5)
@@ -36,7 +40,7 @@ def run(data_dir: Path, said: Said) -> None:
             box = (400, 200, 600, 600)
             track = Track(1, TrackState.CONFIRMED, "person", 0.9, box, SEEN_FROM_US, now_us, 3)
             camera.drain.observe([track], FakePicture(now_us), now_us)
-            camera.drain.step()
+            site.patiently("drain", camera.drain.step)
 
 
 def recover(data_dir: Path, said: Said) -> None:

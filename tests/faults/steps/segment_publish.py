@@ -49,26 +49,34 @@ def prepare(data_dir: Path, said: Said) -> None:
 def run(data_dir: Path, said: Said) -> None:
     """Pictures, at the end of each segment as late as it would be, then the camera is gone."""
     site = Site(data_dir, said)
-    db = CameraDb(camera_db_path(data_dir, CAMERA))
-    recorder = _recorder(site, db)
-    recorder.recover()
-    for item in items(T):
-        _hand_over(site, recorder, item)
+    site.patiently("camera process", lambda: _record(site))
+
+
+def _record(site: Site) -> None:
+    db = CameraDb(camera_db_path(site.data_dir, CAMERA))
+    recorder = recorder_of(site, db)
+    site.patiently("recovery", recorder.recover)
+    for item in items(site.clock.wall_us()):
+        hand_over(site, recorder, item)
     recorder.close()
     db.close()
 
 
-def _hand_over(site: Site, recorder: Recorder, item: Item) -> None:
+def hand_over(site: Site, recorder: Recorder, item: Item) -> None:
     """As the writer's thread does: after a failure of the disk a second passes first."""
     if isinstance(item, PlacedPacket) and item.packet.is_keyframe:
         site.clock.advance_s(6)  # so that old segments are looked for at every second cut
     if not recorder.ready():
         site.clock.advance_s(1)
+    failures = recorder.failure_count
     recorder.handle_all([item])
+    if recorder.failure_count > failures and recorder.failure is not None:
+        site.said.say("failed", doing="recorder", code=recorder.failure.code, sentence=str(recorder.failure))
 
 
-def _recorder(site: Site, db: CameraDb) -> Recorder:
-    spec = RecorderSpec(CAMERA, site.data_dir, 2.0, RETENTION_S)
+def recorder_of(site: Site, db: CameraDb, retention_s: float = RETENTION_S) -> Recorder:
+    """A recorder that says P1 to the outside."""
+    spec = RecorderSpec(CAMERA, site.data_dir, 2.0, retention_s)
     return Recorder(spec, SegmentIndex(db), site.clock, [_Heard(site.said)])
 
 
@@ -88,7 +96,7 @@ def recover(data_dir: Path, said: Said) -> None:
     """The next start adopts what is left, and records again a minute later."""
     site = Site(data_dir, said, T + 60 * S)
     db = CameraDb(camera_db_path(data_dir, CAMERA))
-    recorder = _recorder(site, db)
+    recorder = recorder_of(site, db)
     recorder.recover()
     for item in items(T + 60 * S)[:40]:
         recorder.handle_all([item])

@@ -18,10 +18,10 @@ from types import ModuleType
 from typing import Any
 
 from iris.base.log import configure_logging
-from tests.faults.steps import clip_finish, event_delete, event_open, segment_publish
+from tests.faults.steps import clip_finish, event_delete, event_open, segment_adopt, segment_publish
 from tests.faults.steps.said import Said
 
-STEPS = {module.NAME: module for module in (event_open, segment_publish, clip_finish, event_delete)}
+STEPS = {module.NAME: module for module in (event_open, segment_publish, segment_adopt, clip_finish, event_delete)}
 
 
 def _work(job: dict[str, Any]) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from activities.clips import ClipActivities
 from activities.events import EventActivities
@@ -14,6 +15,7 @@ from activities.removal import EventFileActivities, RemovalActivities
 from iris.adapters.event_files import DiskEventFiles
 from iris.adapters.jpeg import encode_jpeg
 from iris.adapters.pending import PendingFiles
+from iris.base.errors import IrisError
 from iris.base.ids import CameraId
 from iris.config import Settings
 from iris.contracts.events import EventMessage, EventStart
@@ -35,12 +37,13 @@ from tests.builders.drain_camera import CountingIds
 from tests.builders.events import CAMERA_ID, NODE_ID
 from tests.fakes.clock import SimulatedClock
 from tests.faults.steps.said import Said
-from tests.faults.steps.temporal import Temporal
+from tests.faults.steps.temporal import MOST_ATTEMPTS, Temporal
 from workers.check_command import run_check
 from workers.check_report import CheckReport
 from workers.wiring.pairing import pair_store
 from workflows.event import EventWorkflow
 
+R = TypeVar("R")
 S = 1_000_000
 T = 1_700_000_000 * S
 CAMERA = CameraId(CAMERA_ID)
@@ -92,6 +95,18 @@ class Site:
             work.cameras.add(CAMERA, draft, self.clock.wall_us())
         store.close()
 
+    def patiently(self, what: str, act: Callable[[], R]) -> R:
+        """As the loops of the product do: an error of Iris is said, and what failed is done again a second later."""
+        for _ in range(MOST_ATTEMPTS - 1):
+            try:
+                return act()
+            except IrisError as error:
+                if not error.retryable:
+                    raise
+                self.said.say("failed", doing=what, code=error.code, sentence=str(error))
+                self.clock.advance_s(1)
+        return act()
+
     @contextmanager
     def camera(self) -> Iterator[CameraSide]:
         """A start of the camera process's part that keeps events."""
@@ -141,13 +156,24 @@ class Site:
 
     def see_events_through(self) -> None:
         """Relay and Event workflows take what lies in the outbox to its end; then the rows go."""
+        self.patiently("relay", self._deliver)
+        self.patiently("workflow", self._run_workflows)
+        self.patiently("forget", self._forget)
+
+    def _deliver(self) -> None:
         with self.node() as node:
             for message in node.marks.undelivered(node.reader.rows_after(CAMERA, 0, 1000)):
                 self.said.say("signal", message=message_to_json(message))
                 node.marks.mark_delivered(message)
-            signals = [message_from_json(values["message"]) for values in self.said.all("signal")]
+
+    def _run_workflows(self) -> None:
+        signals = [message_from_json(values["message"]) for values in self.said.all("signal")]
+        with self.node() as node:
             for event_id in dict.fromkeys(message.event_id for message in signals):
                 self._see_through(node, [message for message in signals if message.event_id == event_id])
+
+    def _forget(self) -> None:
+        with self.node() as node:
             terminal = node.marks.terminal_events(CAMERA)
         with self.camera() as camera:
             camera.drain.forget(terminal)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from iris.adapters.media_files import make_dir, publish, sha256_of, storage_error, unlink_durably
+from iris.adapters.media_files import make_dir, publish, rewrite, sha256_of, storage_error, unlink_durably
 from iris.base.errors import DiskFullError, StorageError
 
 
@@ -51,3 +51,12 @@ def test_make_dir_makes_parents_and_is_idempotent(tmp_path: Path) -> None:
     make_dir(folder)
     assert folder.is_dir()
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_rewrite_leaves_the_bytes_and_the_file_as_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "segment"
+    path.write_bytes(b"fragments" * 1000)
+    before = path.stat()
+    rewrite(path)
+    assert path.read_bytes() == b"fragments" * 1000
+    assert path.stat().st_ino == before.st_ino  # pins are links of it
