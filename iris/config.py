@@ -241,6 +241,23 @@ class Settings(BaseSettings):
         f"{_SECONDS} from 0 to 3600", ge=0, le=3600,
     )  # fmt: skip
 
+    # Files that belong to nothing
+    orphan_purge_hours: float = _setting(
+        24.0, "Hours between looks for files that belong to nothing; 0 switches them off, also at a node's start.",
+        "a number of hours from 0 to 8760", ge=0, le=8760,
+    )  # fmt: skip
+    orphan_grace_seconds: float = _setting(
+        3600.0, "Age at which such a file is moved into quarantine.", f"{_SECONDS} from 10 to 2592000",
+        ge=10, le=2_592_000,
+    )  # fmt: skip
+    orphan_max_share: float = _setting(
+        0.2, "Share of a media folder that goes into quarantine without asking (20 files always do).",
+        "a number above 0, at most 1", gt=0, le=1,
+    )  # fmt: skip
+    quarantine_days: int = _setting(
+        7, "Days that files stay in quarantine before they are deleted.", "a whole number from 1 to 365", ge=1, le=365
+    )
+
     # Logs
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = _setting(
         "info", "Least severity that is logged.", "debug, info, warning or error"

@@ -15,6 +15,7 @@ from activities.clips import ClipActivities
 from activities.events import EventActivities
 from activities.nodes import NodeAuditActivities, NodeLifeActivities
 from activities.operations import OperationActivities
+from activities.orphans import OrphanActivities, PurgeActivities
 from activities.removal import EventFileActivities, RemovalActivities
 from activities.retention import EvictionActivities, RetentionActivities
 from iris.contracts import activities as event_activities
@@ -26,6 +27,8 @@ from iris.contracts import (
     node_activities,
     operation_activities,
     operations,
+    orphan_activities,
+    orphans,
     removal,
     removal_activities,
     retention,
@@ -39,13 +42,13 @@ from workers.temporal_worker import WORKFLOWS
 # Each family of activities: its stubs, its payloads, and the classes that implement it.
 STUBS = (
     event_activities, operation_activities, removal_activities, node_activities, retention_activities,
-    backup_activities,
+    backup_activities, orphan_activities,
 )  # fmt: skip
-PAYLOADS = (events, operations, removal, node, retention, backup)
+PAYLOADS = (events, operations, removal, node, retention, backup, orphans)
 CLASSES: tuple[type, ...] = (
     EventActivities, ClipActivities, OperationActivities, RemovalActivities, EventFileActivities,
     NodeAuditActivities, NodeLifeActivities, RetentionActivities, EvictionActivities,
-    BackupActivities, NodeBackupActivities,
+    BackupActivities, NodeBackupActivities, PurgeActivities, OrphanActivities,
 )  # fmt: skip
 
 

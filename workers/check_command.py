@@ -1,4 +1,7 @@
-"""`iris check`: proves that rows, files and pins agree; the oracle of every fault test. Changes nothing."""
+"""`iris check`: proves that rows, files and pins agree; the oracle of every fault test.
+
+Without `--repair` it only looks.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,16 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from iris.adapters.clock import SystemClock
 from iris.base.errors import IrisError, StoreError
 from iris.base.timebase import seconds_to_us
 from iris.config import Settings, load_settings
-from iris.store.engine import open_store, sqlite_file
+from iris.store.engine import Store, open_store, sqlite_file
 from workers.check.look import look
+from workers.check.repair import run_repair
+from workers.check.repair_log import RepairLog
 from workers.check.view import CheckTask
 from workers.check_report import CheckReport, lasting
 
@@ -26,11 +31,21 @@ HOLDS, PROBLEMS, CANNOT_LOOK = 0, 1, 2
 
 def check_command(arguments: argparse.Namespace) -> int:
     """Print the report. Answers 0 if every rule holds, 1 if one does not, 2 if Iris cannot look, and says why."""
+    log = None
     try:
-        report = run_check(load_settings().settings, full=arguments.full)
+        settings = load_settings().settings
+        if arguments.repair:
+            log = repair(settings, full=arguments.full, accept_empty=arguments.accept_empty)
+        report = run_check(settings, full=arguments.full)
     except IrisError as error:
         return _cannot_look(error, as_json=arguments.json)
-    sys.stdout.write((report.as_json() if arguments.json else report.as_text()) + "\n")
+    if arguments.json:
+        sys.stdout.write(
+            json.dumps(report.as_object() | ({} if log is None else {"repair": log.as_object()}), indent=2)
+        )
+    else:
+        sys.stdout.write(("" if log is None else log.as_text() + "\n\n") + report.as_text(hints=log is not None))
+    sys.stdout.write("\n")
     return HOLDS if report.holds else PROBLEMS
 
 
@@ -39,6 +54,26 @@ def _cannot_look(error: IrisError, *, as_json: bool) -> int:
         sys.stdout.write(json.dumps({"holds": None, "cannot_look": str(error), "rules": []}, indent=2) + "\n")
     sys.stderr.write(f"iris: {error}\n")
     return CANNOT_LOOK
+
+
+def repair(settings: Settings, *, full: bool = False, accept_empty: Collection[str] = ()) -> RepairLog:
+    """Repair what can be repaired; see `workers.check.repair`.
+
+    Raises:
+        StoreMismatchError: Database and data directory are no pair; nothing was changed.
+        StoreError: The database is unreachable, or does not exist yet.
+    """
+    _expect_database(settings.main_database_url)
+    store = open_store(settings.main_database_url)
+    try:
+        return run_repair(settings, _task(settings, store, full=full), accept_empty)
+    finally:
+        store.close()
+
+
+def _task(settings: Settings, store: Store, *, full: bool) -> CheckTask:
+    event_max_us = seconds_to_us(settings.event_max_seconds)
+    return CheckTask(store, settings.data_path, event_max_us, SystemClock().wall_us, full=full)
 
 
 def run_check(settings: Settings, *, full: bool = False, pause: Callable[[float], None] = time.sleep) -> CheckReport:
@@ -51,8 +86,7 @@ def run_check(settings: Settings, *, full: bool = False, pause: Callable[[float]
     """
     _expect_database(settings.main_database_url)
     store = open_store(settings.main_database_url)
-    clock = SystemClock()
-    task = CheckTask(store, settings.data_path, seconds_to_us(settings.event_max_seconds), clock.wall_us, full=full)
+    task = _task(settings, store, full=full)
     try:
         report = look(task)
         pause_s = _FIRST_PAUSE_S

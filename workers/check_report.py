@@ -7,6 +7,17 @@ from dataclasses import dataclass, field
 
 # More problems than this of one rule are counted, not listed.
 _MOST_LISTED = 20
+# What a repair does not do, by rule.
+_WHAT_TO_DO = {
+    "integrity": "restore the database from a backup: a repair never writes into a damaged one",
+    "pair": "mount the right folder, or restore database and data directory from the same backup",
+    "segment": "the camera's next start looks after its unfinished files; rows of missing ones leave with the buffer",
+    "deadline": "start Iris, and look at the event's workflow in Temporal's pages",
+    "operation": "start Iris, and look at the workflow in Temporal's pages; ask for it again if it failed",
+    "notification": "start Iris, and look at the log of the worker",
+    "orphan": "see above why nothing was moved",
+}
+_LOOK_UP = "docs/guide/check-and-repair.md says what may help"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +41,8 @@ class CheckReport:
         """Whether every rule holds."""
         return not any(rule.problems for rule in self.rules)
 
-    def as_text(self) -> str:
-        """A line per rule, and its problems below it."""
+    def as_text(self, *, hints: bool = False) -> str:
+        """A line per rule, and its problems below it; with `hints` also what to do about what is left."""
         lines = []
         for rule in self.rules:
             mark = "FAILS" if rule.problems else "ok"
@@ -39,16 +50,22 @@ class CheckReport:
             lines += [f"       - {problem}" for problem in rule.problems[:_MOST_LISTED]]
             if len(rule.problems) > _MOST_LISTED:
                 lines.append(f"       - and {len(rule.problems) - _MOST_LISTED} more")
+            if hints and rule.problems:
+                lines.append(f"       > {_WHAT_TO_DO.get(rule.name, _LOOK_UP)}")
         lines.append("everything holds" if self.holds else "NOT everything holds")
         return "\n".join(lines)
 
     def as_json(self) -> str:
         """The same as one JSON object."""
+        return json.dumps(self.as_object(), indent=2)
+
+    def as_object(self) -> dict[str, object]:
+        """The same as values of JSON."""
         rules = [
             {"name": r.name, "promise": r.promise, "checked": r.checked_count, "problems": list(r.problems)}
             for r in self.rules
         ]
-        return json.dumps({"holds": self.holds, "rules": rules}, indent=2)
+        return {"holds": self.holds, "rules": rules}
 
 
 @dataclass(slots=True)

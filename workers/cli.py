@@ -94,9 +94,13 @@ def _parser() -> argparse.ArgumentParser:
     add("api", _api, "Run the HTTP api alone")
     add("worker", _worker, "Run the Temporal worker of queue iris alone", "All workflows and database activities.")
     add("node", _node, "Run the node of this host alone", "Supervises its cameras, relays their events, makes clips.")
-    check = add("check", _check, "Check rows against files", "Exit code 0 only if every rule holds.")
+    check = add("check", _check, "Check rows against files", "Exit code 0 if every rule holds, 1 if one does not, "
+        "2 if Iris cannot look.")  # fmt: skip
     check.add_argument("--full", action="store_true", help="decode every clip from first to last frame (slow)")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
+    check.add_argument("--repair", action="store_true", help="first do what is safe, and say what was done")
+    check.add_argument("--accept-empty", metavar="FOLDER", action="append", default=[],
+        help="with --repair: FOLDER lost its mark because its files are gone for good")  # fmt: skip
     backup = add("backup", _backup, "Make a backup, while Iris runs or not",
                  "Database, clips, pictures, footage of unfinished events; not the keys in DATA_DIR/secrets.")  # fmt: skip
     backup.add_argument("target", nargs="?", metavar="TARGET", help="folder of backups (default: BACKUP_DIR)")

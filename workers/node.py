@@ -105,6 +105,7 @@ class _Node:
 
     async def _run_services(self, clock: SystemClock, node_id: NodeId) -> None:
         # Imported here: a second and a half of imports that recording does not wait for.
+        from iris.adapters.purge_starter import purge_after_start
         from iris.pipeline.space_guard import LOOK_EVERY_S
         from web.api.node_app import create_node_app
         from web.api.serving import serve_unix
@@ -141,6 +142,7 @@ class _Node:
         jobs = {
             "door": door, "cameras": follow_cameras, "relay": services.relay.run, "worker": work,
             "heartbeat": tell_alive, "space": guard_space, "watch": services.keep_watched,
+            "orphans": lambda: purge_after_start(services.link, node_id, clock, self._settings.orphan_purge_hours),
             "detector": lambda: asyncio.to_thread(services.learn_detector),
         }  # fmt: skip
         tasks = [asyncio.create_task(self._keep(name, job), name=name) for name, job in jobs.items()]

@@ -36,6 +36,7 @@ from iris.base.log import get_logger
 from iris.config import Settings
 from iris.contracts import names
 from iris.contracts.backup import BackupStart
+from iris.contracts.orphans import OrphanPurgeStart
 from iris.contracts.retention import RetentionStart
 from workers.version import VERSION
 
@@ -91,6 +92,7 @@ def schedule_table(settings: Settings) -> tuple[ScheduleLine, ...]:
             note="Retention: removes what is too old, and the oldest where a disk is getting full",
         ),
         *_backup_line(settings),
+        *_orphan_line(settings),
     )
 
 
@@ -106,6 +108,22 @@ def _backup_line(settings: Settings) -> tuple[ScheduleLine, ...]:
         offset_s=2.5 * 3600,
         jitter_s=600,
         note="Backup: the database, clips and pictures into BACKUP_DIR, every night",
+    )
+    return (line,)
+
+
+def _orphan_line(settings: Settings) -> tuple[ScheduleLine, ...]:
+    if settings.orphan_purge_hours == 0:
+        return ()
+    nightly = settings.orphan_purge_hours >= 24
+    line = ScheduleLine(
+        schedule_id=names.SCHEDULE_ORPHAN_PURGE,
+        workflow=names.WORKFLOW_ORPHAN_PURGE,
+        argument=OrphanPurgeStart(),
+        every_s=max(60.0, settings.orphan_purge_hours * 3600),
+        offset_s=3.5 * 3600 if nightly else 0.0,
+        jitter_s=600.0 if nightly else 0.0,
+        note="Orphan purge: files that belong to nothing into quarantine, and from there for good",
     )
     return (line,)
 

@@ -31,6 +31,7 @@ from workflows.camera_repoint import CameraRepointWorkflow
 from workflows.event import EventWorkflow
 from workflows.event_deletion import EventDeletionWorkflow
 from workflows.node import NodeWorkflow
+from workflows.orphan_purge import OrphanPurgeWorkflow
 from workflows.retention import RetentionWorkflow
 
 # A stop takes 10 s at most: activities get this long to end by themselves, then they are told to stop.
@@ -66,6 +67,7 @@ WORKFLOWS: Final[tuple[type, ...]] = (
     CameraDeletionWorkflow,
     CameraRepointWorkflow,
     NodeWorkflow,
+    OrphanPurgeWorkflow,
     RetentionWorkflow,
     BackupWorkflow,
 )

@@ -20,6 +20,7 @@ from iris.base.redact import redact
 from iris.contracts import names
 from iris.contracts.backup import BackupStart
 from iris.contracts.camera_removal import CameraRemovalStart
+from iris.contracts.orphans import TRIGGER_REQUEST, OrphanPurgeStart
 from iris.contracts.removal import EventDeletionStart
 from iris.contracts.retention import RetentionStart
 from iris.domain.operation import OperationKind, OperationTask, WorkflowFate, WorkflowReport
@@ -41,6 +42,11 @@ STARTS: Final[Mapping[OperationKind, StartOf]] = {
     ),
     OperationKind.BACKUP: StartOf(
         names.WORKFLOW_BACKUP, lambda task: BackupStart(task.operation_id), "Backup, asked for by hand"
+    ),
+    OperationKind.ORPHAN_PURGE: StartOf(
+        names.WORKFLOW_ORPHAN_PURGE,
+        lambda _task: OrphanPurgeStart(TRIGGER_REQUEST),
+        "Move files that belong to nothing into quarantine",
     ),
     OperationKind.EVENT_DELETION: StartOf(
         names.WORKFLOW_EVENT_DELETION, lambda task: EventDeletionStart(task.operation_id), "Delete events"

@@ -20,6 +20,10 @@ SCHEDULE_ORPHAN_PURGE = "orphan-purge"
 SCHEDULE_RETENTION = "retention"
 SCHEDULE_BACKUP = "backup"
 
+ACTIVITY_BEGIN_PURGE = "begin_orphan_purge"
+ACTIVITY_SURVEY_ORPHANS = "survey_orphans"
+ACTIVITY_SWEEP_ORPHANS = "sweep_orphans"
+
 ACTIVITY_RECORD_EVENT = "record_event"
 ACTIVITY_CLOSE_ABANDONED = "close_abandoned_event"
 ACTIVITY_ASSEMBLE_CLIP = "assemble_clip"
@@ -99,6 +103,11 @@ def event_deletion_workflow_id(operation_id: str) -> str:
 def node_workflow_id(node_id: str) -> str:
     """Workflow id of a node's reconcile."""
     return f"node:{node_id}"
+
+
+def orphan_purge_at_boot_id(node_id: str, hour: str) -> str:
+    """Workflow id of the purge that follows the start of a node: one an hour, however often it starts."""
+    return f"orphan-purge-boot:{node_id}:{hour}"
 
 
 def operation_workflow_id(kind: str, operation_id: str) -> str:

@@ -10,6 +10,11 @@ RECORD_TIMEOUT = timedelta(seconds=15)
 HEARTBEAT_TIMEOUT = timedelta(seconds=20)
 # Assembly waits for the segment that holds the window's end, copies, verifies; 10 minutes of 4 Mbit/s take seconds.
 ASSEMBLE_TIMEOUT = timedelta(minutes=10)
+# A walk over 100,000 files takes seconds, over a slow network disk minutes. A folder is read between two heartbeats.
+WALK_TIMEOUT = timedelta(hours=1)
+WALK_HEARTBEAT = timedelta(minutes=2)
+# Nobody waits for an orphan: a host that is away, or a database that stays away, is met again by the next run.
+WALK_PATIENCE = timedelta(hours=2)
 # A node that is down is waited for: as long as pinned segments are kept. Never a schedule-to-start timeout.
 NODE_PATIENCE = timedelta(hours=24)
 
@@ -24,6 +29,14 @@ RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=0.5),
     backoff_coefficient=2.0,
     maximum_interval=timedelta(seconds=30),
+)
+
+# Tries for about a minute and a half; then the run says what stopped it.
+WALK_RETRY = RetryPolicy(
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=3.0,
+    maximum_interval=timedelta(minutes=1),
+    maximum_attempts=6,
 )
 
 # A page of rows in one transaction, beside others that write.

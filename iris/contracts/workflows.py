@@ -9,8 +9,19 @@ from iris.contracts.backup import BackupResult, BackupStart
 from iris.contracts.camera_removal import CameraRemovalStart, RemovalEnd
 from iris.contracts.events import EventMessage, EventOutcome, EventStart
 from iris.contracts.node import NodeChanged, NodeWatch
+from iris.contracts.orphans import OrphanPurgeOutcome, OrphanPurgeStart
 from iris.contracts.removal import EventDeletionResult, EventDeletionStart
 from iris.contracts.retention import RetentionResult, RetentionStart
+
+
+@workflow.defn(name=names.WORKFLOW_ORPHAN_PURGE)
+class OrphanPurgeWorkflow:
+    """Files that belong to nothing go into quarantine, and from there for good."""
+
+    @workflow.run
+    async def run(self, start: OrphanPurgeStart) -> OrphanPurgeOutcome:
+        """See `workflows/orphan_purge.py`."""
+        raise NotImplementedError
 
 
 @workflow.defn(name=names.WORKFLOW_EVENT)

@@ -23,6 +23,7 @@ class GapReason(StrEnum):
     STORAGE_ERROR = "storage_error"
     CORRUPT_SEGMENT = "corrupt_segment"  # a file differs from what the index recorded
     MISSING_SEGMENT = "missing_segment"  # the index has it, the disk does not
+    CLIP_LOST = "clip_lost"  # it was in a clip whose file is gone or damaged; noted by `iris check --repair`
     PIN_BUDGET = "pin_budget"  # dropped, oldest first, beyond the pin budget
     UNKNOWN = "unknown"
 

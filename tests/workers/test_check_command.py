@@ -379,7 +379,7 @@ def test_command_prints_rule_by_rule_and_fails_when_one_fails(
 ) -> None:
     monkeypatch.setenv("DATA_DIR", str(place.data_dir))
     monkeypatch.chdir(tmp_path)
-    arguments = argparse.Namespace(full=False, json=as_json)
+    arguments = argparse.Namespace(full=False, json=as_json, repair=False, accept_empty=[])
     assert check_command(arguments) == 0
     out = capsys.readouterr().out
     if as_json:

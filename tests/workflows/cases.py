@@ -10,7 +10,14 @@ from typing import Any
 
 from temporalio.client import WorkflowHandle
 
-from tests.workflows import backup_cases, event_cases, event_deletion_cases, node_cases, retention_cases
+from tests.workflows import (
+    backup_cases,
+    event_cases,
+    event_deletion_cases,
+    node_cases,
+    orphan_purge_cases,
+    retention_cases,
+)
 
 # Plays one path on the server at an address and answers the workflow whose history is kept.
 Case = Callable[[str], Awaitable[WorkflowHandle[Any, Any]]]
@@ -19,6 +26,7 @@ FAMILIES: Mapping[str, Mapping[str, Case]] = {
     "event": event_cases.CASES,
     "event_deletion": event_deletion_cases.CASES,
     "node": node_cases.CASES,
+    "orphan_purge": orphan_purge_cases.CASES,
     "retention": retention_cases.CASES,
     "backup": backup_cases.CASES,
 }

@@ -90,6 +90,16 @@ class CameraCreate(_Request):
     detector_backend: Backend | None = Field(None, description="null: the setting DETECTOR_BACKEND")
 
 
+class OrphanPurge(_Request):
+    """How files that belong to nothing are looked for."""
+
+    dry_run: bool = Field(default=True, description="only count them; false moves them into quarantine")
+    max_share: float | None = Field(
+        None, gt=0, le=1, allow_inf_nan=False,
+        description="share of a media folder that may go, in place of the setting; 1 confirms what a dry run showed",
+    )  # fmt: skip
+
+
 class RecordingStart(_Request):
     """How long a manual recording may last, in seconds; never longer than the setting MANUAL_MAX_SECONDS."""
 

@@ -47,7 +47,8 @@ def cameras(task: CheckTask, view: View, found: Findings) -> None:
             found.problem("camera", f"camera {camera_id} is marked as being deleted, but nobody deletes it")
         if mark.purging_us is not None and (camera_id, OperationKind.CAMERA_REPOINT) not in under_way:
             found.problem("camera", f"camera {camera_id} is marked as being purged, but nobody purges it")
-    _node_files(task, view, found)
+    for name in unknown_node_files(task, view):
+        found.problem("camera", f"node/{name} belongs to no camera")
 
 
 def _left_of(data_dir: Path, camera_id: str, *, has_row: bool) -> list[str]:
@@ -56,8 +57,8 @@ def _left_of(data_dir: Path, camera_id: str, *, has_row: bool) -> list[str]:
     return [*left, "its row is there"] if has_row else left
 
 
-def _node_files(task: CheckTask, view: View, found: Findings) -> None:
-    """A camera process's file that belongs to no camera; one whose events are not finished still has work to do."""
+def unknown_node_files(task: CheckTask, view: View) -> list[str]:
+    """Names of camera processes' files that belong to no camera; one whose events are not finished has work to do."""
     at_work = {
         camera.camera_id
         for camera in view.cameras
@@ -65,9 +66,8 @@ def _node_files(task: CheckTask, view: View, found: Findings) -> None:
         or camera.open_event_ids
     }
     known = {*view.removals.cameras, *view.removals.deleted_cameras, *view.removals.cameras_under_way, *at_work}
-    for path in sorted((task.data_dir / "node").glob("*.db")):
-        if _is_id(path.stem) and path.stem not in known:
-            found.problem("camera", f"node/{path.name} belongs to no camera")
+    paths = sorted((task.data_dir / "node").glob("*.db"))
+    return [path.name for path in paths if _is_id(path.stem) and path.stem not in known]
 
 
 def _is_id(name: str) -> bool:

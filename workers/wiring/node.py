@@ -12,6 +12,7 @@ from activities.backup import NodeBackupActivities
 from activities.camera_removal import CameraFootageActivities
 from activities.clips import ClipActivities
 from activities.nodes import NodeAuditActivities
+from activities.orphans import OrphanActivities
 from activities.removal import EventFileActivities
 from activities.retention import EvictionActivities
 from iris.adapters.detector import DetectorOpener
@@ -48,6 +49,7 @@ from workers.node_cameras import CameraKeeper
 from workers.supervisor import CameraSupervisor
 from workers.version import VERSION
 from workers.wiring.backup import place_of
+from workers.wiring.orphans import build_orphans
 from workers.wiring.pairing import pair_store
 from workers.wiring.retention import build_retention
 from workers.wiring.worker import temporal_address
@@ -105,6 +107,7 @@ class NodeServices:
             EventFileActivities(files),
             EvictionActivities(self.retention.evictor),
             NodeAuditActivities(audit),
+            OrphanActivities(build_orphans(settings, self.store, core.node_id, core.clock)),
             CameraFootageActivities(switch, footage),
             NodeBackupActivities(BackupSteps(place_of(settings, self.store, core.clock))),
         )

@@ -10,6 +10,7 @@ from activities.camera_removal import CameraRemovalActivities
 from activities.events import EventActivities
 from activities.nodes import NodeLifeActivities
 from activities.operations import OperationActivities
+from activities.orphans import PurgeActivities
 from activities.removal import RemovalActivities
 from activities.retention import RetentionActivities
 from iris.adapters.clock import SystemClock
@@ -26,6 +27,7 @@ from iris.store.engine import Store, open_store
 from iris.store.event_records import StoreEventRecords
 from iris.store.node_records import StoreNodeRecords
 from iris.store.operation_records import StoreEventRemovals, StoreOperationRecords
+from iris.store.purge_records import StorePurgeRecords
 from iris.store.retention_records import StoreRetentionRecords
 from workers.wiring.backup import place_of
 from workers.wiring.pairing import prepare_pair
@@ -72,6 +74,7 @@ def build_worker(settings: Settings) -> WorkerProcess:
             RetentionActivities(StoreRetentionRecords(store, clock)),
             CameraRemovalActivities(StoreCameraRemovals(store, clock)),
             NodeLifeActivities(StoreNodeRecords(store, clock)),
+            PurgeActivities(StorePurgeRecords(store, clock, Uuid7Source())),
         ),
         operations=TemporalOperationStarter(link),
         link=link,
