@@ -279,6 +279,7 @@ class EventWorkflow:
         """Another state, for those who list workflows."""
         if state != self._state:
             self._state = state
+            self._ref = replace(self._ref, state=state)
             workflow.upsert_search_attributes([_STATE.value_set(state)])
 
     def _tell(self, step: str, line: str) -> None:

@@ -60,6 +60,8 @@ class UnixNodeLink:
                 values[name] = tuple(str(item) for item in cast("list[object]", values[name]))
             # A newer node may say more than this version knows.
             values["storage"] = storage_report(values.get("storage"))
+            figures = cast("dict[str, float]", values.get("figures", {}))
+            values["figures"] = {name: float(value) for name, value in figures.items()}
             return NodeFacts(**{name: values[name] for name in _FACT_NAMES})  # type: ignore[arg-type]  # the node's own values
         except (KeyError, TypeError) as error:
             raise _not_understood() from error

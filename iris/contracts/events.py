@@ -67,11 +67,12 @@ class RecordedEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventRef:
-    """Names one event on one node."""
+    """Names one event on one node; `state` is the newest known, for counting only."""
 
     event_id: str
     camera_id: str
     node_id: str
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)

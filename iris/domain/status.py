@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from iris.base.ids import CameraId
@@ -13,6 +14,13 @@ SILENT_US = 15_000_000
 # Beginnings of names among a camera's counters; the reason follows.
 COUNTER_RESTARTS = "restarts_"
 COUNTER_GAP_US = "gap_us_"
+# Figures of a node since its process started; of those that end in an underscore a state or a number follows.
+FIGURE_TERMINAL = "terminal_"
+FIGURE_CLIP_COUNT = "clip_count"
+FIGURE_CLIP_SECONDS = "clip_seconds"
+FIGURE_CLIP_WITHIN = "clip_within_"
+FIGURE_MISSING_SECONDS = "clip_missing_seconds"
+FIGURE_DEAD_LETTERS = "dead_letters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,7 @@ class NodeFacts:
     outbox_depth: int = 0
     outbox_oldest_age_s: float = 0.0
     storage: StorageReport | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,12 @@ class RelayMarks:
             connection.execute("DELETE FROM events WHERE camera_id = ?", (camera_id,))
             connection.execute("DELETE FROM dead_letters WHERE camera_id = ?", (camera_id,))
 
+    def is_terminal(self, event_id: str) -> bool:
+        """Whether the event has reached its end."""
+        with self._reading() as connection:
+            query = "SELECT 1 FROM events WHERE event_id = ? AND terminal_us IS NOT NULL"
+            return connection.execute(query, (event_id,)).fetchone() is not None
+
     def revive_dead_letters(self) -> int:
         """Have everything that was refused delivered again; answers how many messages."""
         with self._writing() as connection:

@@ -14,6 +14,7 @@ import pytest
 from iris.adapters.node_link import UnixNodeLink
 from iris.base.errors import ConflictError, NotFoundError, UnavailableError
 from iris.base.ids import CameraId
+from iris.domain.dead_letter import DeadLetter
 from tests.fakes.node import FACTS, FakeNodeHub, recording
 from tests.web.serving import DEADLINE_S, until
 from web.api.node_app import NodeHub, create_node_app
@@ -56,6 +57,10 @@ async def test_link_gets_what_the_hub_has_whatever_the_length_of_the_path(tmp_pa
         assert await link.snapshot(CAMERA_ID) == hub.link.pictures[CAMERA_ID]
         await link.changed()
         assert hub.link.changed_count == 1
+        hub.link.refused = [DeadLetter(CAMERA_ID, 2, CAMERA_ID, "too large", 5)]
+        assert list(await link.dead_letters()) == [DeadLetter(CAMERA_ID, 2, CAMERA_ID, "too large", 5)]
+        assert await link.retry_dead_letters() == 1
+        assert list(await link.dead_letters()) == []
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert not path.exists()

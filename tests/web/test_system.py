@@ -15,7 +15,7 @@ from tests.fakes.clock import SimulatedClock
 from tests.fakes.node import recording
 from tests.web.conftest import World, client_of
 from tests.web.serving import DEADLINE_S, until
-from web.api.schemas import Health, System
+from web.api.system_schemas import Health, System
 from web.api.vitals import STALE_US, Vitals, Watched
 
 
@@ -34,7 +34,8 @@ async def test_health_is_ok_and_says_nothing_private_when_every_part_is_there(wo
     async with client_of(world.app, key=None) as client:
         assert await _health(client) == {
             "status": "ok", "detector": "onnx", "gpu": {"used_mb": 512, "total_mb": 15360},
-            "workers": {"worker": 1, "node": 1}, "temporal": "up",
+            "workers": {"worker": 1, "node": 1}, "temporal": "up", "reasons": [],
+            "storage": "unknown",
         }  # fmt: skip
 
 
@@ -119,7 +120,18 @@ async def test_metrics_tell_ages_and_counters_without_names(client: httpx.AsyncC
     world.sign_of_life()
     created = await client.post("/api/cameras", json={"name": "CANARYNAME", "rtsp_url": "rtsp://CANARYHOST/a"})
     camera_id = created.json()["id"]
-    world.node.statuses = [recording(camera_id, restart_count=2)]
+    world.node.statuses = [
+        recording(
+            camera_id,
+            counters={
+                "segments": 7,
+                "packets": 9,
+                "restarts_signal": 2,
+                "gap_us_stopped": 1_500_000,
+                "events_accepted": 4,
+            },
+        )
+    ]
     world.gpu.value = GpuMemory(1, 2)
     await world.services.vitals.refresh()
     world.clock.advance_s(4)
@@ -128,7 +140,9 @@ async def test_metrics_tell_ages_and_counters_without_names(client: httpx.AsyncC
     for line in (
         f'iris_camera_last_segment_age_seconds{{camera="{camera_id}"}} 5.0',
         f'iris_camera_state{{camera="{camera_id}",state="recording"}} 1.0',
-        f'iris_process_restarts_total{{camera="{camera_id}",role="camera"}} 2.0',
+        f'iris_process_restarts_total{{camera="{camera_id}",reason="signal",role="camera"}} 2.0',
+        f'iris_gap_seconds_total{{camera="{camera_id}",reason="stopped"}} 1.5',
+        f'iris_events_accepted_total{{camera="{camera_id}"}} 4.0',
         f'iris_camera_counter_total{{camera="{camera_id}",name="packets"}} 9.0',
         f'iris_segment_written_total{{camera="{camera_id}"}} 7.0',
         'iris_up{part="temporal"} 1.0',

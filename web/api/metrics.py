@@ -10,23 +10,13 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from iris.base.timebase import US_PER_S
-from iris.domain.status import CameraStatus
+from iris.domain.storage import StorageReport
 from iris.ports import Clock
+from web.api.camera_metrics import camera_metrics, figure_metrics, node_metrics
 from web.api.vitals import Vitals
 
 # A page of events is to take under 15 ms; a clip may take seconds.
 _BUCKETS_S = (0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
-
-# Counters of a camera process that have a metric of their own: name there -> metric, meaning.
-_NAMED_COUNTERS = {
-    "segments": ("iris_segment_written", "Segments made durable"),
-    "reconnects": ("iris_reconnect", "Connections to the camera after the first"),
-    "discontinuities": ("iris_stream_discontinuity", "Jumps of the stream's time stamps"),
-    "packets_dropped": ("iris_packet_dropped", "Packets that could not be recorded"),
-    "storage_failures": ("iris_storage_failure", "Failures to write a segment"),
-    "inference_errors": ("iris_inference_error", "Failures of the network"),
-}
 
 
 class ApiMetrics:
@@ -67,6 +57,8 @@ class _VitalsCollector(Collector):
             "worker": store is not None and store.worker_count > 0,
         })  # fmt: skip
         if vitals.node is not None:
+            yield from _of_storage(vitals.node.storage)
+            yield from figure_metrics(vitals.node.figures)
             yield GaugeMetricFamily("iris_outbox_depth", "Rows not yet handed over", vitals.node.outbox_depth)
             yield GaugeMetricFamily(
                 "iris_outbox_oldest_age_seconds", "Age of the oldest of them", vitals.node.outbox_oldest_age_s
@@ -83,32 +75,25 @@ class _VitalsCollector(Collector):
         yield GaugeMetricFamily(
             "iris_store_free_bytes", "Free space at DATA_DIR", shutil.disk_usage(self._data_dir).free
         )
-        yield from _of_cameras(vitals.cameras, self._clock.wall_us())
+        now_us = self._clock.wall_us()
+        yield from node_metrics(store.nodes if store else (), now_us)
+        yield from camera_metrics(vitals.cameras, vitals.unheard_camera_ids, now_us)
 
 
-def _of_cameras(cameras: tuple[CameraStatus, ...], now_us: int) -> Iterable[Metric]:
-    age = GaugeMetricFamily(
-        "iris_camera_last_segment_age_seconds", "Since the end of the newest durable segment", labels=("camera",)
+def _of_storage(report: StorageReport | None) -> Iterable[Metric]:
+    if report is None:
+        return
+    evicted = CounterMetricFamily(
+        "iris_evicted", "Events that retention removed since the node started", labels=("class",)
     )
-    state = GaugeMetricFamily("iris_camera_state", "1 for the state it is in", labels=("camera", "state"))
-    restarts = CounterMetricFamily(
-        "iris_process_restarts", "Restarts of camera processes since the node started", labels=("role", "camera")
-    )
-    counts = CounterMetricFamily("iris_camera_counter", "Other counts of a camera process", labels=("camera", "name"))
-    named = {
-        name: CounterMetricFamily(metric, text, labels=("camera",)) for name, (metric, text) in _NAMED_COUNTERS.items()
-    }
-    for camera in cameras:
-        if camera.last_segment_end_us is not None:
-            age.add_metric((camera.camera_id,), max(0, now_us - camera.last_segment_end_us) / US_PER_S)
-        state.add_metric((camera.camera_id, camera.state.value), 1)
-        restarts.add_metric(("camera", camera.camera_id), camera.restart_count)
-        for name, value in sorted(camera.counters.items()):
-            if name in named:
-                named[name].add_metric((camera.camera_id,), value)
-            else:
-                counts.add_metric((camera.camera_id, name), value)
-    return age, state, restarts, counts, *named.values()
+    for reason, count in sorted(report.evicted_counts.items()):
+        evicted.add_metric((reason,), count)
+    yield evicted
+    yield CounterMetricFamily("iris_evicted_bytes", "Clips of these events", report.evicted_bytes)
+    yield GaugeMetricFamily("iris_store_used_share", "Used share of the disk, 0 to 1", report.disk.used_share)
+    yield GaugeMetricFamily("iris_store_alarm", "1 while no room can be made", float(report.alarm is not None))
+    held_back = report.age_suspended is not None or report.age_waits is not None
+    yield GaugeMetricFamily("iris_retention_age_held_back", "1 while nothing goes by age", float(held_back))
 
 
 def _gauge(name: str, text: str, label: str, values: dict[str, bool]) -> GaugeMetricFamily:

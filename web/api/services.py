@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from iris.domain.backup import BackupFacts
+from iris.node_ports import DeadLetterDesk
 from iris.ports import AddressVault, Clock, IdSource, NodeLink, OperationStarter
+from iris.retention.policy import RetentionPolicy
 from iris.store.engine import Store
 from web.api.auth import Access
 from web.api.metrics import ApiMetrics
@@ -33,6 +35,7 @@ class Services:
 
     store: Store
     node: NodeLink
+    dead_letters: DeadLetterDesk
     operations: OperationStarter
     vault: AddressVault
     clock: Clock
@@ -45,3 +48,5 @@ class Services:
     defaults: CameraDefaults = CameraDefaults()
     # Finished backups, newest first.
     backups: Callable[[], Sequence[BackupFacts]] = tuple
+    # What holds until a person sets a policy.
+    retention: RetentionPolicy = field(default_factory=RetentionPolicy)

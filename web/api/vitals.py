@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from iris.base.errors import IrisError
 from iris.base.log import get_logger
-from iris.domain.status import CameraStatus, GpuMemory, NodeFacts
+from iris.base.timebase import format_rfc3339
+from iris.domain.status import SILENT_US, CameraStatus, GpuMemory, NodeFacts
 from iris.ports import Clock, GpuProbe, NodeLink, TemporalProbe
 from iris.store.engine import Store
+from web.api.node_vitals import NodeVitals, judge_nodes
 
 REFRESH_S = 2.0
 # Three missed rounds and their time-outs.
 STALE_US = 12_000_000
-# A node or worker signs its row every few seconds; design section 3 calls a part offline after 15 s.
-SILENT_US = 15_000_000
 
 T = TypeVar("T")
 
@@ -32,9 +32,9 @@ class StoreVitals:
     """What the main database says; its mere presence means that it answers."""
 
     worker_count: int
-    node_count: int
+    nodes: tuple[NodeVitals, ...]
     camera_count: int
-    enabled_camera_count: int
+    enabled_camera_ids: tuple[str, ...]
     notification_counts: Mapping[str, int]
 
 
@@ -80,6 +80,7 @@ class Vitals:
         self._cameras = Watched("cameras", lambda: _as_tuple(node), clock)
         self._temporal = Watched("temporal", temporal.answers, clock)
         self._gpu = Watched("gpu", lambda: asyncio.to_thread(gpu.memory), clock)
+        self._told_gone: set[str] = set()
 
     @property
     def store(self) -> StoreVitals | None:
@@ -97,6 +98,12 @@ class Vitals:
         return self._cameras.get() or ()
 
     @property
+    def unheard_camera_ids(self) -> tuple[str, ...]:
+        """Enabled cameras that nobody speaks for, since the node does not answer."""
+        store = self.store
+        return () if store is None or self.node is not None else store.enabled_camera_ids
+
+    @property
     def temporal_up(self) -> bool:
         """Whether Temporal answers."""
         return self._temporal.get() is True
@@ -107,10 +114,30 @@ class Vitals:
         return self._gpu.get()
 
     @property
+    def reasons(self) -> list[str]:
+        """What an event needs on its way to a clip and is not there, in sentences; nothing in them is private."""
+        store, reasons = self.store, []
+        if store is None:
+            reasons.append("The database does not answer.")
+        elif store.worker_count == 0:
+            reasons.append("No worker gave a sign of life in the last 15 s.")
+        if self.node is None:
+            reasons.append("The node does not answer.")
+        if not self.temporal_up:
+            reasons.append("Temporal does not answer; events wait for it.")
+        storage = self.node.storage if self.node else None
+        if storage is not None and storage.alarm is not None:
+            reasons.append("A disk fills and no room can be made.")
+        for node in store.nodes if store else ():
+            if node.missed:
+                heard = format_rfc3339(node.heartbeat_us)
+                reasons.append(f"A node with {node.camera_count} camera(s) has not been heard of since {heard}.")
+        return reasons
+
+    @property
     def ok(self) -> bool:
         """Whether every part that an event needs on its way to a clip is there."""
-        store = self.store
-        return store is not None and store.worker_count > 0 and self.node is not None and self.temporal_up
+        return not self.reasons
 
     async def refresh(self) -> None:
         """Ask every source once."""
@@ -132,19 +159,35 @@ class Vitals:
         return self._store, self._facts, self._cameras, self._temporal, self._gpu
 
     def _ask_store(self) -> StoreVitals:
-        since_us = self._clock.wall_us() - SILENT_US
+        now_us = self._clock.wall_us()
+        since_us = now_us - SILENT_US
         with self._store_.reading() as repositories:
             workers = [row for row in repositories.system.workers() if row.heartbeat_us >= since_us]
-            nodes = [row for row in repositories.system.nodes() if row.heartbeat_us >= since_us]
+            node_rows = repositories.system.nodes()
             cameras = repositories.cameras.all()
             notifications = repositories.notifications.counts()
+        nodes = judge_nodes(node_rows, cameras, now_us)
+        self._tell_of(nodes)
         return StoreVitals(
             worker_count=sum(row.kind == "worker" for row in workers),
-            node_count=len(nodes),
+            nodes=nodes,
             camera_count=len(cameras),
-            enabled_camera_count=sum(camera.enabled for camera in cameras),
+            enabled_camera_ids=tuple(camera.camera_id for camera in cameras if camera.enabled),
             notification_counts={state.value: count for state, count in notifications.items()},
         )
+
+    def _tell_of(self, nodes: Sequence[NodeVitals]) -> None:
+        """Say once that a node is gone, and once that it is back."""
+        for node in nodes:
+            if not node.up and node.node_id not in self._told_gone:
+                self._told_gone.add(node.node_id)
+                get_logger().warning(
+                    "node is gone", node_id=node.node_id, heard=format_rfc3339(node.heartbeat_us),
+                    cameras=node.camera_count,
+                )  # fmt: skip
+            elif node.up and node.node_id in self._told_gone:
+                self._told_gone.remove(node.node_id)
+                get_logger().info("node is back", node_id=node.node_id)
 
 
 async def _as_tuple(node: NodeLink) -> tuple[CameraStatus, ...]:

@@ -15,9 +15,11 @@ from iris.domain.camera import CameraState
 from iris.domain.event import EventState
 from iris.domain.recording import ManualRecording
 from iris.domain.status import CameraStatus
+from iris.domain.storage import StorageReport
 from iris.store.cameras import CameraRow
 from iris.store.events import EventRow
 from iris.store.operations import PROGRESS_CURSOR, OperationRow
+from web.api.node_vitals import NodeVitals
 
 WireObject = dict[str, object]
 _WITH_CLIP = (EventState.READY, EventState.PARTIAL)
@@ -61,13 +63,22 @@ def wire_camera(row: CameraRow, operation: OperationRow | None = None) -> WireOb
     }
 
 
-def status_of(row: CameraRow, live: CameraStatus | None, *, node_up: bool) -> CameraStatus:
-    """What to say of a camera: what the database wants beats what a node said a moment ago."""
+def status_of(
+    row: CameraRow, live: CameraStatus | None, *, node_up: bool, gone: NodeVitals | None = None
+) -> CameraStatus:
+    """What to say of a camera: what the database wants beats what a node said a moment ago.
+
+    `gone` is the node that should run it, where the database has not heard of that.
+    """
     if not row.enabled:
         return CameraStatus(row.camera_id, CameraState.DISABLED, "the camera is switched off")
     if row.purging_us is not None:
         sentence = "footage of the old address is being removed; the camera starts on the new one afterwards"
         return CameraStatus(row.camera_id, CameraState.CONNECTING, sentence)
+    if live is None and gone is not None:
+        heard = format_rfc3339(gone.heartbeat_us)
+        sentence = f"the node {gone.node_id} has not been heard of since {heard}; is `iris node` running on its host?"
+        return CameraStatus(row.camera_id, CameraState.OFFLINE, sentence, error_code="node_gone")
     if not node_up:
         return CameraStatus(row.camera_id, CameraState.OFFLINE, "the node does not answer; is `iris node` running?")
     if live is None or live.state is CameraState.DISABLED:
@@ -191,6 +202,27 @@ def wire_operation(row: OperationRow) -> WireObject:
         "created_at": format_rfc3339(row.created_us),
         "updated_at": format_rfc3339(row.updated_us),
         "finished_at": wire_time(row.finished_us),
+    }
+
+
+def wire_storage(report: StorageReport | None) -> WireObject | None:
+    """What a node says of its disk; None while it says nothing."""
+    if report is None:
+        return None
+    disk = report.disk
+    return {
+        "disk": {
+            "used_bytes": disk.used_bytes,
+            "free_bytes": disk.free_bytes,
+            "used_share": round(disk.used_share, 4),
+            "write_bytes_per_second": round(disk.write_bytes_per_s, 1),
+        },
+        "alarm": report.alarm,
+        "age_suspended": report.age_suspended,
+        "age_waits": report.age_waits,
+        "evicted_by_age": report.evicted_counts.get("age", 0),
+        "evicted_for_space": report.evicted_counts.get("space", 0),
+        "evicted_bytes": report.evicted_bytes,
     }
 
 

@@ -44,6 +44,7 @@ def build_services(settings: Settings) -> Services:
     return Services(
         store=store,
         node=node,
+        dead_letters=node,
         backups=lambda: list_backups(settings.backup_path),
         operations=TemporalOperationStarter(temporal),
         vault=open_vault(data_dir),
@@ -54,6 +55,7 @@ def build_services(settings: Settings) -> Services:
         metrics=ApiMetrics(vitals, clock, data_dir),
         data_dir=data_dir,
         version=VERSION,
+        retention=settings.retention_policy(),
         defaults=CameraDefaults(
             detect_fps=settings.detect_fps,
             pre_seconds=settings.pre_seconds,

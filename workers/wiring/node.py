@@ -30,7 +30,7 @@ from iris.domain.camera import CameraSpec, DetectorBackend
 from iris.domain.dead_letter import DeadLetter
 from iris.domain.detection import DetectorReport
 from iris.domain.recording import ManualRecording
-from iris.domain.status import CameraStatus, NodeFacts
+from iris.domain.status import FIGURE_DEAD_LETTERS, CameraStatus, NodeFacts
 from iris.outbox.camera_db import camera_db_path
 from iris.outbox.marks import RelayMarks
 from iris.outbox.reader import CameraDbReader
@@ -39,10 +39,10 @@ from iris.pipeline.backup.steps import BackupSteps
 from iris.pipeline.camera_footage import NodeCameraFootage
 from iris.pipeline.camera_gate import CameraGate
 from iris.pipeline.clip_workshop import NodeClipWorkshop, NodeHooks
+from iris.pipeline.measured_workshop import MeasuredWorkshop
 from iris.ports import Clock, IdSource
 from iris.store.cameras import CameraRow
 from iris.store.engine import Store, open_store
-from iris.store.migrate import migrate
 from workers.camera_switch import NodeCameraSwitch
 from workers.node_audit import NodeAudit
 from workers.node_cameras import CameraKeeper
@@ -50,7 +50,7 @@ from workers.supervisor import CameraSupervisor
 from workers.version import VERSION
 from workers.wiring.backup import place_of
 from workers.wiring.orphans import build_orphans
-from workers.wiring.pairing import pair_store
+from workers.wiring.pairing import prepare_pair
 from workers.wiring.retention import build_retention
 from workers.wiring.worker import temporal_address
 
@@ -99,11 +99,12 @@ class NodeServices:
         gate = CameraGate()
         workshop = NodeClipWorkshop(settings.data_path, outbox, outbox, core.clock, hooks, gate)
         footage = NodeCameraFootage(settings.data_path, core.node_id, outbox, core.marks, gate, self._forget_camera)
+        self._workshop = MeasuredWorkshop(workshop, core.clock, core.marks.is_terminal)
         # Instances whose methods are the activities of this node's queue.
         audit = NodeAudit(core.keeper, core.supervisor, self._read_checked, settings.data_path, core.clock)
         switch = NodeCameraSwitch(core.keeper, self._read_checked, core.supervisor.is_running, settings.data_path)
         self.families: tuple[object, ...] = (
-            ClipActivities(workshop, core.clock),
+            ClipActivities(self._workshop, core.clock),
             EventFileActivities(files),
             EvictionActivities(self.retention.evictor),
             NodeAuditActivities(audit),
@@ -158,8 +159,7 @@ class NodeServices:
             StoreError: Try again later.
             StoreMismatchError: They are no pair; nothing may be recorded.
         """
-        migrate(self._core.settings.main_database_url)
-        pair_store(self.store, self._core.settings.data_path, self._core.ids)
+        prepare_pair(self._core.settings, self.store, self._core.ids)
         self._prepared = True
 
     def _read_checked(self) -> dict[CameraId, SealedCamera]:
@@ -256,4 +256,5 @@ class NodeServices:
             onnx_providers=self._detector.onnx_providers, class_names=self._class_names,
             outbox_depth=figures.depth, outbox_oldest_age_s=figures.oldest_age_s,
             storage=self.retention.guard.report(),
+            figures={**self._workshop.figures(), FIGURE_DEAD_LETTERS: figures.dead_letters},
         )  # fmt: skip

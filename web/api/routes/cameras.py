@@ -16,6 +16,7 @@ from iris.store.operations import OperationRow
 from web.api.accepted import accepted, start_now
 from web.api.camera_edit import draft_of, leads_elsewhere, patch_of
 from web.api.deps import CameraIdDep, Responses, ServicesDep, media, problems
+from web.api.node_vitals import gone_node_of
 from web.api.schemas import (
     Camera,
     CameraCreate,
@@ -171,7 +172,9 @@ async def camera_status(camera_id: CameraIdDep, services: ServicesDep) -> Respon
             live = next((status for status in statuses if status.camera_id == camera_id), None)
         except UnavailableError:
             node_up = False
-    return json_answer(wire_status(status_of(row, live, node_up=node_up), services.clock.wall_us()))
+    store = services.vitals.store
+    gone = gone_node_of(row, store.nodes) if store else None
+    return json_answer(wire_status(status_of(row, live, node_up=node_up, gone=gone), services.clock.wall_us()))
 
 
 async def camera_snapshot(camera_id: CameraIdDep, services: ServicesDep) -> Response:

@@ -8,13 +8,15 @@ from collections import Counter
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from web.api.deps import ServicesDep, media
-from web.api.schemas import Health, System
+from iris.base.timebase import format_rfc3339
+from web.api.deps import ServicesDep, media, problems
 from web.api.services import Services
+from web.api.system_schemas import DeadLetterList, DeadLetterRetry, Health, System
 from web.api.vitals import Vitals
-from web.api.wire import WireObject, detector_words, json_answer
+from web.api.wire import WireObject, detector_words, json_answer, wire_storage
 
 _TEXT = media("text/plain", "Prometheus text format")
+_NOBODY: WireObject = {"worker": 0, "node": 0}
 _DESCRIPTIONS = {
     "onnx": "object detection by a network through onnxruntime",
     "cpu": "object detection by a network on the processor",
@@ -28,6 +30,10 @@ def system_router() -> APIRouter:
     router = APIRouter(tags=["system"])
     router.get("/health", response_model=Health)(health)
     router.get("/api/system", response_model=System)(system)
+    router.get("/api/system/dead-letters", response_model=DeadLetterList, responses=problems(503))(dead_letters)
+    router.post("/api/system/dead-letters/retry", response_model=DeadLetterRetry, responses=problems(503))(
+        retry_dead_letters
+    )
     router.get("/metrics", response_class=Response, responses=_TEXT)(metrics)
     return router
 
@@ -43,6 +49,8 @@ async def health(services: ServicesDep) -> Response:
             "gpu": vitals.gpu,
             "workers": _workers(vitals),
             "temporal": _up(vitals.temporal_up),
+            "reasons": vitals.reasons,
+            "storage": _storage_word(vitals),
         }
     )
 
@@ -72,9 +80,36 @@ async def system(services: ServicesDep) -> Response:
                 "depth": facts.outbox_depth if facts else None,
                 "oldest_age_seconds": facts.outbox_oldest_age_s if facts else None,
             },
+            "storage": wire_storage(facts.storage if facts else None),
             "cameras": _cameras(services),
+            "reasons": vitals.reasons,
+            "nodes": _nodes(services),
         }
     )
+
+
+async def dead_letters(services: ServicesDep) -> Response:
+    """Messages about events that Temporal refused for good: a mistake of Iris, and their events wait."""
+    letters = await services.dead_letters.dead_letters()
+    return json_answer(
+        {
+            "items": [
+                {
+                    "event_id": letter.event_id,
+                    "camera_id": letter.camera_id,
+                    "seq": letter.seq,
+                    "reason": letter.reason,
+                    "noted_at": format_rfc3339(letter.noted_us),
+                }
+                for letter in letters
+            ]
+        }
+    )
+
+
+async def retry_dead_letters(services: ServicesDep) -> Response:
+    """Hand all of them over again; what is refused once more is listed once more."""
+    return json_answer({"count": await services.dead_letters.retry_dead_letters()})
 
 
 def metrics(services: ServicesDep) -> Response:
@@ -85,20 +120,45 @@ def metrics(services: ServicesDep) -> Response:
 def _cameras(services: Services) -> WireObject:
     store = services.vitals.store
     states = Counter(camera.state.value for camera in services.vitals.cameras)
+    states["offline"] += len(services.vitals.unheard_camera_ids)
     return {
         "total": store.camera_count if store else 0,
-        "enabled": store.enabled_camera_count if store else 0,
+        "enabled": len(store.enabled_camera_ids) if store else 0,
         **{state: states[state] for state in ("recording", "connecting", "error", "offline")},
     }
 
 
+def _nodes(services: Services) -> list[WireObject]:
+    store, now_us = services.vitals.store, services.clock.wall_us()
+    return [
+        {
+            "id": node.node_id,
+            "state": node.state,
+            "since": format_rfc3339(node.since_us),
+            "heartbeat_at": format_rfc3339(node.heartbeat_us),
+            "heartbeat_age_seconds": node.age_s(now_us),
+            "version": node.version,
+            "cameras": node.camera_count,
+            "missed": node.missed,
+        }
+        for node in (store.nodes if store else ())
+    ]
+
+
 def _workers(vitals: Vitals) -> WireObject:
     store = vitals.store
-    return {"worker": store.worker_count if store else 0, "node": store.node_count if store else 0}
+    return {"worker": store.worker_count, "node": sum(node.up for node in store.nodes)} if store else _NOBODY
 
 
 def _status(vitals: Vitals) -> str:
-    return "ok" if vitals.ok else "degraded"
+    return "ok" if vitals.ok and _storage_word(vitals) != "alarm" else "degraded"
+
+
+def _storage_word(vitals: Vitals) -> str:
+    storage = vitals.node.storage if vitals.node else None
+    if storage is None:
+        return "unknown"
+    return "ok" if storage.alarm is None else "alarm"
 
 
 def _up(up: bool) -> str:  # noqa: FBT001 - the one value that it words
