@@ -11,6 +11,7 @@ import pytest
 from temporalio import activity, workflow
 
 from activities.backup import BackupActivities, NodeBackupActivities
+from activities.camera_removal import CameraFootageActivities, CameraRemovalActivities
 from activities.clips import ClipActivities
 from activities.events import EventActivities
 from activities.nodes import NodeAuditActivities, NodeLifeActivities
@@ -22,6 +23,8 @@ from iris.contracts import activities as event_activities
 from iris.contracts import (
     backup,
     backup_activities,
+    camera_removal,
+    camera_removal_activities,
     events,
     node,
     node_activities,
@@ -42,13 +45,14 @@ from workers.temporal_worker import WORKFLOWS
 # Each family of activities: its stubs, its payloads, and the classes that implement it.
 STUBS = (
     event_activities, operation_activities, removal_activities, node_activities, retention_activities,
-    backup_activities, orphan_activities,
+    backup_activities, orphan_activities, camera_removal_activities,
 )  # fmt: skip
-PAYLOADS = (events, operations, removal, node, retention, backup, orphans)
+PAYLOADS = (events, operations, removal, node, retention, backup, orphans, camera_removal)
 CLASSES: tuple[type, ...] = (
     EventActivities, ClipActivities, OperationActivities, RemovalActivities, EventFileActivities,
     NodeAuditActivities, NodeLifeActivities, RetentionActivities, EvictionActivities,
     BackupActivities, NodeBackupActivities, PurgeActivities, OrphanActivities,
+    CameraRemovalActivities, CameraFootageActivities,
 )  # fmt: skip
 
 

@@ -61,6 +61,7 @@ class CameraRemoval:
         self._node_ids: tuple[str, ...] = ()
         self._unfinished: dict[str, NodeEvent] = {}
         self._lines: dict[str, str] = {}
+        self._pages = 0
 
     @property
     def node_ids(self) -> tuple[str, ...]:
@@ -139,8 +140,8 @@ class CameraRemoval:
                 self._unfinished |= {event.event_id: event for event in found.events}
                 known = KnownEvents(self._start.operation_id, self._start.camera_id, found.events)
                 await self._do(_IRIS, activities.entomb_known_events, known, "Keep late messages away")
+                # The relay bounds how many these are; a new run would only begin with them again.
                 page = CameraEventsPage(self._start.camera_id, found.events[-1].event_id)
-                await self._go_on_in_a_new_run()
 
     async def _entomb_rows(self) -> None:
         count = 0
@@ -205,8 +206,9 @@ class CameraRemoval:
         return left
 
     async def _go_on_in_a_new_run(self) -> None:
-        """A long history is left behind where the server says so: every step finds by itself where it was."""
-        if workflow.info().is_continue_as_new_suggested():
+        """A long history is left behind after a number of pages: every step finds by itself where it was."""
+        self._pages += 1
+        if self._pages >= self._start.pages_per_run:
             await self._end_event_workflows()
             workflow.continue_as_new(self._start)
 
@@ -235,7 +237,7 @@ class CameraRemoval:
 
     async def _pause(self, length: timedelta, summary: str) -> None:
         await workflow.sleep(length, summary=summary)
-        if workflow.info().is_continue_as_new_suggested():
+        if workflow.info().is_continue_as_new_suggested():  # it has been waiting for days
             workflow.continue_as_new(self._start)
 
     def _tell(self, step: str, line: str) -> None:

@@ -10,10 +10,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CameraRemovalStart:
-    """Argument of the CameraDeletion and CameraRepoint workflows; what was asked for is in the operation's row."""
+    """Argument of the CameraDeletion and CameraRepoint workflows; what was asked for is in the operation's row.
+
+    `pages_per_run`: pages of events after which the workflow goes on in a run of its own, so that no history grows long.
+    """
 
     operation_id: str
     camera_id: str
+    pages_per_run: int = 100
 
 
 @dataclass(frozen=True, slots=True)

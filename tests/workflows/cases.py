@@ -12,6 +12,7 @@ from temporalio.client import WorkflowHandle
 
 from tests.workflows import (
     backup_cases,
+    camera_removal_cases,
     event_cases,
     event_deletion_cases,
     node_cases,
@@ -25,6 +26,8 @@ Case = Callable[[str], Awaitable[WorkflowHandle[Any, Any]]]
 FAMILIES: Mapping[str, Mapping[str, Case]] = {
     "event": event_cases.CASES,
     "event_deletion": event_deletion_cases.CASES,
+    "camera_deletion": camera_removal_cases.DELETION,
+    "camera_repoint": camera_removal_cases.REPOINT,
     "node": node_cases.CASES,
     "orphan_purge": orphan_purge_cases.CASES,
     "retention": retention_cases.CASES,
