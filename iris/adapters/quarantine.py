@@ -18,7 +18,7 @@ from iris.adapters.media_marks import MEDIA_FOLDERS
 from iris.base.timebase import US_PER_S
 
 QUARANTINE = "quarantine"
-_OWN = ".quarantine"
+OWN_QUARANTINE = ".quarantine"
 _DATE_LENGTH = len("2026-01-31")
 
 
@@ -60,7 +60,8 @@ class Quarantine:
                 moved += 1
                 changed |= {source.parent, target.parent}
         # New names first: a power cut between leaves two names of a file rather than none.
-        for folder in sorted(changed, key=lambda folder: _OWN not in folder.parts and QUARANTINE not in folder.parts):
+        aside = {QUARANTINE, OWN_QUARANTINE}
+        for folder in sorted(changed, key=lambda folder: not aside & set(folder.parts)):
             fsync_dir(folder)
         return moved
 
@@ -83,7 +84,7 @@ class Quarantine:
 
     def _moved(self, source: Path, path: str, batch: str) -> Path | None:
         """Rename into the first quarantine of the same file system; None where the file is gone."""
-        own = self._data_dir / path.partition("/")[0] / _OWN
+        own = self._data_dir / path.partition("/")[0] / OWN_QUARANTINE
         for root in (self._data_dir / QUARANTINE, own):
             target = _free(root / batch / path)
             make_dir(target.parent)
@@ -101,7 +102,7 @@ class Quarantine:
     def _roots(self) -> Iterator[Path]:
         yield self._data_dir / QUARANTINE
         for name in MEDIA_FOLDERS:
-            yield self._data_dir / name / _OWN
+            yield self._data_dir / name / OWN_QUARANTINE
 
     def _old_batches(self, before_us: int) -> Iterator[Path]:
         """Folders whose name begins with a date that is long enough ago; all else in there is left alone."""

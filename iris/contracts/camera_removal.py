@@ -42,6 +42,7 @@ class CameraSurvey:
         segment_bytes: Their size.
         pending_files: Kept for events that are not finished: links of segments, pictures.
         live_files: Below `hls/<camera>/`.
+        quarantine_files: Moved aside by an orphan purge or a repair.
         outbox_rows: Messages about events.
         gap_rows: Recorded gaps.
     """
@@ -52,6 +53,7 @@ class CameraSurvey:
     segment_bytes: int = 0
     pending_files: int = 0
     live_files: int = 0
+    quarantine_files: int = 0
     outbox_rows: int = 0
     gap_rows: int = 0
 

@@ -15,8 +15,10 @@ from stat import S_ISDIR
 from typing import Final
 
 from iris.adapters.media_files import fsync_dir, translated
+from iris.adapters.media_marks import MEDIA_FOLDERS
 from iris.adapters.pins import pending_dir, release_pins
 from iris.adapters.process import hold_lock
+from iris.adapters.quarantine import OWN_QUARANTINE, QUARANTINE
 from iris.base.errors import ConflictError, UnavailableError
 from iris.base.failpoint import failpoint
 from iris.base.ids import CameraId, NodeId, parse_id
@@ -75,7 +77,8 @@ class NodeCameraFootage:
             StorageError: Something cannot be read now.
         """
         camera = CameraId(parse_id(camera_id, field="camera_id"))
-        clips, segments, live = (self._sizes(folder, camera, progress) for folder in CAMERA_FOLDERS)
+        clips, segments, live = (_sizes(self._data_dir / folder / camera, progress) for folder in CAMERA_FOLDERS)
+        aside = [size for path in self._moved_aside(camera) for size in _sizes(path, progress)]
         events = self._index.known_events(camera)
         rows = self._index.row_counts(camera)
         with translated("count what is kept for events"):
@@ -87,6 +90,7 @@ class NodeCameraFootage:
             segment_bytes=sum(segments),
             pending_files=pending,
             live_files=len(live),
+            quarantine_files=len(aside),
             outbox_rows=rows.get("outbox", 0),
             gap_rows=rows.get("gaps", 0),
         )
@@ -122,6 +126,8 @@ class NodeCameraFootage:
             for folder in CAMERA_FOLDERS:
                 remove_tree(self._data_dir / folder / camera, progress)
                 failpoint("camera_purge.after_folder")
+            for path in self._moved_aside(camera):
+                remove_tree(path, progress)
             # A connection to a file that is gone could take the next one's write-ahead log with it when it is closed.
             self._index.forget(camera)
             self._remove_own_file(camera)
@@ -141,26 +147,18 @@ class NodeCameraFootage:
         """
         camera = CameraId(parse_id(camera_id, field="camera_id"))
         places = [self._data_dir / folder / camera for folder in CAMERA_FOLDERS]
-        found = [path for path in places if os.path.lexists(path)]
+        found = [path for path in places if os.path.lexists(path)] + self._moved_aside(camera)
         with translated("look for what is left of a camera"):
             found += sorted((self._data_dir / "node").glob(f"{camera}*"))
         names = [path.relative_to(self._data_dir).as_posix() for path in found]
         names += [f"relay.db: event {event_id}" for event_id in self._marks.events_of(camera)]
         return CameraRemains(len(names), tuple(names[:_EXAMPLES]))
 
-    def _sizes(self, folder: str, camera: CameraId, progress: ProgressSink) -> list[int]:
-        """Sizes of all files below a camera's folder."""
-        sizes: list[int] = []
-        with translated(f"count the files of {folder}"):
-            for root, _, files in os.walk(self._data_dir / folder / camera):
-                for name in files:
-                    try:
-                        sizes.append((Path(root) / name).lstat().st_size)
-                    except FileNotFoundError:  # a clip that was being made got its name
-                        continue
-                    if len(sizes) % _TELL_EVERY == 0:
-                        progress("count files", len(sizes), 0)
-        return sizes
+    def _moved_aside(self, camera: CameraId) -> list[Path]:
+        """What of a camera lies in quarantine, as `<batch>/<folder>/<camera>...`."""
+        roots = [self._data_dir / QUARANTINE, *(self._data_dir / name / OWN_QUARANTINE for name in MEDIA_FOLDERS)]
+        with translated("look into quarantine"):
+            return [path for root in roots for path in sorted(root.glob(f"*/*/{camera}*"))]
 
     def _remove_own_file(self, camera: CameraId) -> None:
         """The database before its log and index: a log without its database is harmless, not the other way round."""
@@ -181,6 +179,23 @@ class NodeCameraFootage:
             yield path
         finally:
             os.close(descriptor)
+
+
+def _sizes(path: Path, progress: ProgressSink) -> list[int]:
+    """Sizes of a file, or of all files below a folder; none where nothing is there."""
+    sizes: list[int] = []
+    with translated(f"count the files of {path.name}"):
+        if path.is_file():
+            return [path.lstat().st_size]
+        for root, _, files in os.walk(path):
+            for name in files:
+                try:
+                    sizes.append((Path(root) / name).lstat().st_size)
+                except FileNotFoundError:  # a clip that was being made got its name
+                    continue
+                if len(sizes) % _TELL_EVERY == 0:
+                    progress("count files", len(sizes), 0)
+    return sizes
 
 
 def remove_tree(path: Path, progress: ProgressSink) -> None:

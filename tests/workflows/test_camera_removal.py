@@ -41,6 +41,8 @@ async def test_deletion_leaves_nothing_and_certifies_what_went(stage: CameraRemo
         stage.finished_event(number)
     stage.accepted_event(4)
     stage.file(f"hls/{stage.camera_id}/part.m4s")
+    stage.file(f"quarantine/2026-11-23-x/recordings/{stage.camera_id}/odd.mp4")
+    stage.file(f"recordings/.quarantine/2026-11-23-x/segments/{stage.camera_id}/odd.mp4")
     stage.file("recordings/another/clip.mp4")
     stage.ask()
     async with stage.everything():
@@ -59,7 +61,7 @@ async def test_deletion_leaves_nothing_and_certifies_what_went(stage: CameraRemo
         "camera_id": stage.camera_id, "node_ids": [stage.node_id], "event_count": 4, "clips": 3, "thumbnails": 3,
         "events": {"open": 0, "closing": 0, "ready": 3, "partial": 0, "failed": 0, "not_recorded": 1},
         "clip_files": 3, "clip_bytes": 3000, "segment_files": 1, "segment_bytes": 1000, "pending_files": 1,
-        "live_files": 1, "outbox_rows": 1, "gap_rows": 0, "remaining": 0,
+        "live_files": 1, "quarantine_files": 2, "outbox_rows": 1, "gap_rows": 0, "remaining": 0,
     }  # fmt: skip
     with stage.store.writing() as work:
         with pytest.raises(NotFoundError):
