@@ -178,7 +178,9 @@ class NodeOrphans:
                 "from a backup, or move the files away by hand if nobody needs them"
             )
         doubt = self._clock_doubt(facts.newest_us)
-        return None if doubt is None else f"{doubt}; set the clock right, or confirm it, before files are judged by age"
+        if doubt is None:
+            return None
+        return f"{doubt}; set the clock right, or confirm it by POST /api/retention/confirm"
 
     def _orphans(self, count: _Count, facts: StoreFacts, progress: ProgressSink) -> Iterator[list[MediaFile]]:
         """Orphans of one folder in batches; fills `count` on the way."""

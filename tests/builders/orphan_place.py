@@ -37,6 +37,7 @@ class OrphanPlace:
         (self.data_dir / "node").mkdir(exist_ok=True)
         (self.data_dir / "node" / "id").write_text(node_id)
         self.clock = SimulatedClock(SystemClock().wall_us() + 2 * HOUR_US)
+        self.started_us = SystemClock().wall_us() - 3 * HOUR_US
         self.doubt: str | None = None
         self.orphans = NodeOrphans(
             self.store, self.data_dir, NodeId(node_id), LIMITS, self.clock, lambda _newest_us: self.doubt
@@ -44,7 +45,12 @@ class OrphanPlace:
 
     def finished(self, number: int) -> str:
         """An event with its clip and thumbnail."""
-        request = finalise_request(number, node_id=self.node_id)
+        # Seconds apart and of this hour: a newest event of long ago would put the clock in doubt.
+        start_us = self.started_us + number * 20 * US_PER_S
+        request = finalise_request(
+            number, node_id=self.node_id, started_us=start_us, last_seen_us=start_us + 10 * US_PER_S,
+            window_start_us=start_us - 5 * US_PER_S, window_end_us=start_us + 15 * US_PER_S,
+        )  # fmt: skip
         with self.store.writing() as work:
             work.events.finalise(request, number)
         self.file(*(file.path for file in request.clip.files), str(request.thumbnail_path))
