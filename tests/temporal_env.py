@@ -53,7 +53,7 @@ def _is_healthy(port: int) -> bool:
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) != 0:
             return False
-    command = [temporal_binary(), "operator", "cluster", "health", "--address", f"127.0.0.1:{port}"]
+    command = [str(temporal_binary()), "operator", "cluster", "health", "--address", f"127.0.0.1:{port}"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 

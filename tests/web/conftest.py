@@ -77,8 +77,8 @@ def build_world(store: Store, data_dir: Path, access: Access) -> World:
     vault = open_vault(data_dir)
     operations = FakeOperationStarter()
     services = Services(
-        store=store, node=node, dead_letters=node, operations=operations, vault=vault, clock=clock, ids=Uuid7Source(), access=access,
-        vitals=vitals, metrics=ApiMetrics(vitals, clock, data_dir), data_dir=data_dir, version="0.1.0",
+        store=store, node=node, dead_letters=node, operations=operations, vault=vault, clock=clock, ids=Uuid7Source(),
+        access=access, vitals=vitals, metrics=ApiMetrics(vitals, clock, data_dir), data_dir=data_dir, version="0.1.0",
     )  # fmt: skip
     return World(create_app(services), services, store, node, operations, temporal, gpu, clock, vault, data_dir)
 
