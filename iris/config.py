@@ -7,7 +7,6 @@ make the error sentence and are compared with docs/reference/settings.md and .en
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -23,6 +22,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from iris.base.errors import ConfigError
 from iris.domain.camera import CameraTuning, DetectorBackend
 from iris.retention.policy import RetentionPolicy
+from iris.setting_values import database_url as known_database
+from iris.setting_values import ip_address, lower, printable, web_address
 
 ENV_FILE = Path(".env")
 # Below this likeness two names are more likely two names than one and its misspelling.
@@ -35,35 +36,7 @@ def _setting(default: Any, description: str, allowed: str, **limits: Any) -> Any
     return Field(default=default, description=description, json_schema_extra={"allowed": allowed}, **limits)
 
 
-def _lower(value: object) -> object:
-    return value.strip().lower() if isinstance(value, str) else value
-
-
-def _printable(value: SecretStr) -> SecretStr:
-    text = value.get_secret_value()
-    if not text or any(not 0x21 <= ord(c) <= 0x7E for c in text):
-        raise ValueError("not printable ASCII")
-    return value
-
-
-def _database_url(value: SecretStr) -> SecretStr:
-    # The store reads the rest; this much is said before anything is started.
-    if re.match(r"sqlite:///.|postgres(ql)?(\+\w+)?://[^/]*/.", value.get_secret_value()) is None:
-        raise ValueError("not a known kind of database")
-    return value
-
-
-def _web_address(value: SecretStr) -> SecretStr:
-    if re.fullmatch(r"https?://[^\s/?#]+\S{0,2000}", value.get_secret_value()) is None:
-        raise ValueError("not a web address")
-    return value
-
-
-def _ip_address(value: str) -> str:
-    return str(ipaddress.ip_address(value))
-
-
-_Secret = Annotated[SecretStr, AfterValidator(_printable)]
+_Secret = Annotated[SecretStr, AfterValidator(printable)]
 _SECRET = "printable ASCII without spaces"  # noqa: S105 - the text that says what is allowed
 _SECONDS = "a number of seconds"
 
@@ -79,14 +52,13 @@ class Settings(BaseSettings):
     # Where things are
     data_dir: Path = _setting(Path("data"), "Folder of everything Iris keeps.", "a folder")
     models_dir: Path = _setting(Path("models"), "Folder of model files.", "a folder")
-    database_url: Annotated[SecretStr, AfterValidator(_database_url)] | None = _setting(
-        None,
-        "Main database; left out, SQLite at DATA_DIR/vms.db.",
+    database_url: Annotated[SecretStr, AfterValidator(known_database)] | None = _setting(
+        None, "Main database; left out, SQLite at DATA_DIR/vms.db.",
         "sqlite:///<path> or postgresql://<user>:<password>@<host>:<port>/<name>",
-    )
+    )  # fmt: skip
 
     # HTTP and who may use it
-    bind_address: Annotated[str, AfterValidator(_ip_address)] = _setting(
+    bind_address: Annotated[str, AfterValidator(ip_address)] = _setting(
         "127.0.0.1", "Address the api listens on; loopback, since a proxy with TLS stands before it.", "an IP address"
     )
     port: int = _setting(8120, "TCP port of the api.", "a port from 1 to 65535", ge=1, le=65535)
@@ -101,37 +73,32 @@ class Settings(BaseSettings):
     sso_role_header: str | None = _setting(
         None, "Header in which the proxy names the user's role.", "a header name", pattern=_HEADER
     )
-    sso_default_role: Annotated[Literal["admin", "operator"], BeforeValidator(_lower)] = _setting(
+    sso_default_role: Annotated[Literal["admin", "operator"], BeforeValidator(lower)] = _setting(
         "admin", "Role of a user for whom the proxy names none.", "admin or operator"
     )
 
     # Temporal
     temporal_address: str | None = _setting(
-        None,
-        "Temporal server to use; left out, `iris up` runs its own.",
-        "<host>:<port>",
+        None, "Temporal server to use; left out, `iris up` runs its own.", "<host>:<port>",
         pattern=r"^[^\s/@]+:\d{1,5}$",
-    )
+    )  # fmt: skip
     temporal_namespace: str = _setting(
         "default", "Temporal namespace.", "a namespace name", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$"
     )
     temporal_port: int = _setting(7233, "Port of the own Temporal server.", "a port from 1 to 65535", ge=1, le=65535)
     temporal_ui_port: int = _setting(
-        8233,
-        "Port of the own Temporal server's pages; when taken, the next free one, said in the log.",
-        "a port from 1 to 65535",
-        ge=1,
-        le=65535,
-    )
+        8233, "Port of the own Temporal server's pages; when taken, the next free one, said in the log.",
+        "a port from 1 to 65535", ge=1, le=65535,
+    )  # fmt: skip
 
     # Detection
-    detector_backend: Annotated[DetectorBackend, BeforeValidator(_lower)] = _setting(
+    detector_backend: Annotated[DetectorBackend, BeforeValidator(lower)] = _setting(
         DetectorBackend.ONNX, "What looks at the frames of cameras that name nothing else.", "onnx, cpu, motion or none"
     )
     detector_model: str = _setting(
         "yolov8n.onnx", "Detector model, a file in MODELS_DIR or a path.", "a file name", pattern=_FILE
     )
-    detector_device: Annotated[str, BeforeValidator(_lower)] = _setting(
+    detector_device: Annotated[str, BeforeValidator(lower)] = _setting(
         "cuda", "Device of the detector; the one really used is reported.", "cpu, cuda or cuda:<n>",
         pattern=r"^(cpu|cuda(:\d{1,2})?)$",
     )  # fmt: skip
@@ -169,12 +136,9 @@ class Settings(BaseSettings):
         f"{_SECONDS} from 60 to 2592000", ge=60, le=2_592_000,
     )  # fmt: skip
     pin_budget_share: float = _setting(
-        0.2,
-        "The same as a share of the disk; whichever is reached first.",
-        "a number above 0, at most 0.9",
-        gt=0,
-        le=0.9,
-    )
+        0.2, "The same as a share of the disk; whichever is reached first.", "a number above 0, at most 0.9",
+        gt=0, le=0.9,
+    )  # fmt: skip
     camera_stall_seconds: float = _setting(
         7.0, "Silence of a connected camera before it counts as stalled.", f"{_SECONDS} from 2 to 120", ge=2, le=120
     )
@@ -196,24 +160,19 @@ class Settings(BaseSettings):
 
     # Backup
     backup_dir: Path | None = _setting(
-        None,
-        "Folder of backups, on another disk; left out, none is made by itself, those by hand go to DATA_DIR/backups.",
-        "a folder",
-    )
-    backup_keep: int = _setting(
-        7, "Finished backups that are kept; older ones go once a new one is verified.",
-        "a whole number from 1 to 1000", ge=1, le=1000,
+        None, "Folder of backups, on another disk; left out, none is made by itself, those by hand go to "
+        "DATA_DIR/backups.", "a folder",
     )  # fmt: skip
+    backup_keep: int = _setting(
+        7, "Backups that are kept; older ones go once a new one is verified.", "a number from 1 to 1000", ge=1, le=1000
+    )
 
     # Notifications
-    webhook_url: Annotated[SecretStr, AfterValidator(_web_address)] | None = _setting(
-        None,
-        "Address that is posted to when an event is finished; left out, nobody is told.",
+    webhook_url: Annotated[SecretStr, AfterValidator(web_address)] | None = _setting(
+        None, "Address that is posted to when an event is finished; left out, nobody is told.",
         "an http or https address",
-    )
-    webhook_secret: _Secret | None = _setting(
-        None, "What the posts are signed with; needed where WEBHOOK_URL is set.", _SECRET
-    )
+    )  # fmt: skip
+    webhook_secret: _Secret | None = _setting(None, "What posts are signed with; needed with WEBHOOK_URL.", _SECRET)
 
     # Identity (not used yet)
     face_model: str = _setting(
@@ -259,7 +218,7 @@ class Settings(BaseSettings):
     )
 
     # Logs
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = _setting(
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)] = _setting(
         "info", "Least severity that is logged.", "debug, info, warning or error"
     )
     log_json: bool = _setting(

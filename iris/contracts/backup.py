@@ -48,8 +48,8 @@ class BackupResult:
         events: Likewise.
         files: How many files it holds.
         total_bytes: Their size with the database's, shared with the store or not.
-        deleted_since: Events that were removed while it was made and are not in it.
-        began_since: Unfinished events of which no footage is in it.
+        deleted_count: Events that were removed while it was made and are not in it.
+        began_count: Unfinished events of which no footage is in it.
         damaged: Files that were missing or different before.
     """
 
@@ -58,6 +58,6 @@ class BackupResult:
     events: int = 0
     files: int = 0
     total_bytes: int = 0
-    deleted_since: int = 0
-    began_since: int = 0
+    deleted_count: int = 0
+    began_count: int = 0
     damaged: int = 0

@@ -50,8 +50,8 @@ class BackupOffice(BackupSteps):
             events=manifest.counts["events"],
             files=manifest.file_count,
             total_bytes=manifest.total_bytes,
-            deleted_since=len(manifest.deleted_since),
-            began_since=len(manifest.began_since),
+            deleted_count=len(manifest.deleted_since),
+            began_count=len(manifest.began_since),
             damaged=len(manifest.damaged),
         )
 

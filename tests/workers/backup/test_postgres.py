@@ -36,7 +36,7 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
-def silent(_step: str, _done: int, _total: int) -> None:
+def silent(step: str, done: int, total: int) -> None:
     return
 
 

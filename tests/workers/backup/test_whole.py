@@ -1,120 +1,44 @@
-"""`iris backup` and `iris restore` over a real data directory, whole and broken, on both databases."""
+"""`iris backup` and `iris restore` over a real data directory, whole."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from iris.adapters.clock import SystemClock
-from iris.adapters.vault import open_vault
 from iris.base.errors import ConflictError, IrisError
 from iris.base.ids import EventId
 from iris.config import Settings
 from iris.domain.event import EventState
 from iris.domain.operation import OperationKind, RemovalReason
 from iris.pipeline.backup.finish import finished_backups
-from iris.pipeline.backup.layout import MANIFEST, Manifest, read_manifest
-from iris.pipeline.backup.restore import RestoreReport, RestoreRequest, restore_backup
+from iris.pipeline.backup.layout import MANIFEST, read_manifest
+from iris.pipeline.backup.restore import RestoreRequest, restore_backup
 from iris.pipeline.backup.restore_database import DatabaseTarget
-from iris.pipeline.backup.steps import BackupPlace, BackupSteps, make_backup
-from iris.store.cameras import CameraDraft
 from iris.store.engine import open_store, sqlite_url
 from iris.store.operations import OperationDraft
 from tests.builders.events import NODE_ID, event_message, uuid_of
-from tests.workers.test_check_command import CAMERA, Copy, Place
+from tests.workers.backup.place import (
+    NAME,
+    NEXT,
+    OPEN,
+    PARTIAL,
+    READY,
+    backed_up,
+    counts_of,
+    now_us,
+    problems_of,
+    restored,
+    silent,
+    steps_of,
+    tree,
+)
+from tests.workers.test_check_command import CAMERA, Copy
 from workers.backup_command import unreadable_cameras
-from workers.check_command import run_check
-from workers.wiring.backup import place_of
-
-NAME = "20261123T030000Z-0000000a"
-NEXT = "20261124T030000Z-0000000b"
-READY, PARTIAL, OPEN = uuid_of(1), uuid_of(2), uuid_of(3)
-
-
-def silent(_step: str, _done: int, _total: int) -> None:
-    return
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stopped system with a ready, a partial and an open event, and its camera; built once."""
-    data_dir = tmp_path_factory.mktemp("template") / "data"
-    place = Place(data_dir)
-    draft = CameraDraft(
-        name="Gate", rtsp_url_sealed=open_vault(data_dir).seal("rtsp://u:CANARY@192.0.2.1/", CAMERA),
-        rtsp_url_masked="rtsp://***@192.0.2.1/", detect_url_sealed=None, detect_url_masked=None, enabled=True,
-        recording_mode="track", trigger_classes=("person",), detect_conf=0.5, detect_fps=5, pre_seconds=1,
-        post_seconds=1, trigger_cooldown=2, detector_backend=None,
-    )  # fmt: skip
-    with place.store.writing() as work:
-        if not any(row.camera_id == CAMERA for row in work.cameras.all()):
-            work.cameras.add(CAMERA, draft, 1)
-    place.store.close()
-    return data_dir
-
-
-@pytest.fixture
-def place(template: Path, tmp_path: Path) -> Iterator[Copy]:
-    shutil.copytree(template, tmp_path / "data", symlinks=True)
-    pinned = tmp_path / "data" / "pending" / OPEN
-    for pin in pinned.glob("seg_*.mp4"):  # copying made two files of one
-        pin.unlink()
-        os.link(tmp_path / "data" / "segments" / CAMERA / pin.name, pin)
-    copy = Copy(tmp_path / "data")
-    yield copy
-    copy.store.close()
-
-
-def steps_of(place: Copy, target: Path, keep: int = 7) -> BackupSteps:
-    found = place_of(place.settings, place.store, SystemClock(), target=target)
-    return BackupSteps(BackupPlace(**{name: getattr(found, name) for name in found.__slots__} | {"keep": keep}))
-
-
-def backed_up(place: Copy, target: Path, name: str = NAME, keep: int = 7) -> Manifest:
-    return make_backup(steps_of(place, target, keep), name, NODE_ID, silent)
-
-
-def restored(backup: Path, data_dir: Path, *, force: bool = False, verify: bool = False) -> RestoreReport:
-    settings = Settings(_env_file=None, data_dir=data_dir)
-    request = RestoreRequest(
-        backup=backup, manifest=read_manifest(backup), data_dir=data_dir, stamp=NEXT, force=force, verify=verify
-    )
-    return restore_backup(request, DatabaseTarget(settings.main_database_url, data_dir, SystemClock()), silent)
-
-
-def problems_of(data_dir: Path) -> list[str]:
-    report = run_check(Settings(_env_file=None, data_dir=data_dir), full=True, pause=lambda _s: None)
-    return [problem for rule in report.rules for problem in rule.problems]
-
-
-def counts_of(data_dir: Path) -> dict[str, int]:
-    store = open_store(sqlite_url(data_dir / "vms.db"))
-    with store.reading() as work:
-        counts = work.system.table_counts()
-    store.close()
-    return counts
-
-
-def now_us() -> int:
-    return SystemClock().wall_us()
-
-
-def tree(folder: Path) -> dict[str, str]:
-    """Every file below a folder by its hash."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.endswith(("-wal", "-shm"))
-    }
 
 
 def test_restore_gives_what_the_manifest_says_when_on_another_folder(place: Copy, tmp_path: Path) -> None:
@@ -271,100 +195,6 @@ def test_cut_off_backup_is_cleared_away_only_when_it_is_old(place: Copy, tmp_pat
     assert sorted(path.name for path in target.iterdir()) == [NEXT, "20261125T030000Z-0000000c", "notes"]
 
 
-@dataclass(frozen=True)
-class Broken:
-    """A way to break a backup, and a word of the refusal."""
-
-    word: str
-    how: str
-    value: str = ""
-
-
-BROKEN = [
-    Broken("no backup of Iris has", "path", "../../escaped.mp4"),
-    Broken("no backup of Iris has", "path", "/etc/passwd"),
-    Broken("no backup of Iris has", "path", "recordings/../../../x.mp4"),
-    Broken("no backup of Iris has", "path", "secrets/credentials.key"),
-    Broken("no backup of Iris has", "path", f"segments/{CAMERA}/seg_1.mp4\x00.txt"),
-    Broken("no backup of Iris has", "same_as", "../x"),
-    Broken("no regular file", "symlink"),
-    Broken("no regular file", "fifo"),
-    Broken("is a link", "symlinked folder"),
-    Broken("bytes, its list says", "truncated"),
-    Broken("not as its manifest says", "list changed"),
-    Broken("not as its manifest says", "database changed"),
-    Broken("other bytes", "one byte"),
-    Broken("manifest of the backup cannot be read", "manifest"),
-    Broken("no finished backup", "no manifest"),
-    Broken("twice", "twice"),
-]
-
-
-@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: f"{broken.how} {broken.value!r}")
-def test_restore_refuses_and_writes_nothing_when_the_backup_is(place: Copy, tmp_path: Path, broken: Broken) -> None:
-    backed_up(place, tmp_path / "backups")
-    backup = tmp_path / "backups" / NAME
-    break_it(backup, broken)
-    with pytest.raises(IrisError, match=broken.word):
-        restored(backup, tmp_path / "new" / "data", verify=True)
-    left = [path for path in (tmp_path / "new").rglob("*") if path.is_file() and ".restore.part" not in str(path)]
-    assert left == []
-    assert not (tmp_path / "escaped.mp4").exists()
-    (tmp_path / "new").mkdir(exist_ok=True)
-    assert not (tmp_path / "new" / "data" / "store.json").exists()
-
-
-def break_it(backup: Path, broken: Broken) -> None:
-    node = backup / "nodes" / NODE_ID
-    clips, clip = node / "lists" / "clips.jsonl", node / "recordings" / CAMERA / f"{READY}.mp4"
-    lines = [json.loads(line) for line in clips.read_text().splitlines()]
-    first = next(number for number, line in enumerate(lines) if READY in line["path"] and ".mp4" in line["path"])
-    match broken.how:
-        case "path" | "same_as":
-            lines[first][broken.how] = broken.value
-            relist(backup, clips, lines)
-        case "twice":
-            relist(backup, clips, [*lines, lines[first]])
-        case "symlink":
-            shutil.move(clip, backup.parent / "elsewhere.mp4")
-            clip.symlink_to(backup.parent / "elsewhere.mp4")
-        case "fifo":
-            clip.unlink()
-            os.mkfifo(clip)
-        case "symlinked folder":
-            shutil.move(clip.parent, backup.parent / "elsewhere")
-            clip.parent.symlink_to(backup.parent / "elsewhere")
-        case "truncated":
-            data = clip.read_bytes()
-            clip.unlink()  # it shares its bytes with the store
-            clip.write_bytes(data[:-1])
-        case "one byte":
-            data = clip.read_bytes()
-            clip.unlink()
-            clip.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
-        case "list changed":
-            clips.write_text(clips.read_text().replace(READY, uuid_of(77)))
-        case "database changed":
-            with (backup / "database.sqlite").open("r+b") as file:
-                file.seek(100)
-                file.write(b"\xff")
-        case "manifest":
-            (backup / MANIFEST).write_text("{}")
-        case "no manifest":
-            (backup / MANIFEST).unlink()
-
-
-def relist(backup: Path, path: Path, lines: list[dict[str, object]]) -> None:
-    """Write a list and make the manifest agree with it, as somebody would who means harm."""
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    path.write_text(text)
-    manifest = json.loads((backup / MANIFEST).read_text())
-    for part in manifest["nodes"][0]["lists"]:
-        if part["name"] == path.name:
-            part["sha256"] = hashlib.sha256(text.encode()).hexdigest()
-    (backup / MANIFEST).write_text(json.dumps(manifest))
-
-
 def test_restore_refuses_a_folder_that_is_not_empty_and_moves_it_aside_when_forced(place: Copy, tmp_path: Path) -> None:
     backed_up(place, place.data_dir / "backups")
     backup = place.data_dir / "backups" / NAME
@@ -420,58 +250,3 @@ def test_cameras_are_named_when_their_addresses_do_not_open(place: Copy, tmp_pat
     shutil.copytree(place.data_dir / "secrets", new / "secrets")
     assert unreadable_cameras(store, new) == []
     store.close()
-
-
-FAILPOINTS_BACKUP = (
-    "backup.after_camera_files", "backup.after_footage", "backup.after_database", "backup.after_clips",
-    "backup.before_manifest", "backup.before_name",
-)  # fmt: skip
-FAILPOINTS_RESTORE = (
-    "restore.after_files", "restore.after_database", "restore.among_aside:1", "restore.among_aside:3",
-    "restore.among_places:1", "restore.among_places:4", "restore.before_mark",
-)  # fmt: skip
-
-
-def iris(data_dir: Path, *arguments: str, failpoint: str = "") -> subprocess.CompletedProcess[str]:
-    known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    environment = {**known, "DATA_DIR": str(data_dir), "IRIS_FAILPOINT": failpoint}
-    return subprocess.run(
-        [sys.executable, "-m", "workers.cli", *arguments], env=environment, capture_output=True, text=True,
-        timeout=120, check=False,
-    )  # fmt: skip
-
-
-@pytest.mark.e2e
-def test_killed_backup_counts_as_none_wherever_it_is_killed(place: Copy, tmp_path: Path) -> None:
-    target = tmp_path / "backups"
-    for failpoint in FAILPOINTS_BACKUP:
-        assert iris(place.data_dir, "backup", str(target), failpoint=failpoint).returncode == -9
-        assert list(finished_backups(target)) == []
-        refused = iris(tmp_path / "new", "restore", str(next(target.glob("*.part"))))
-        assert refused.returncode == 1
-        assert "no finished backup" in refused.stderr
-    assert problems_of(place.data_dir) == []
-    made = iris(place.data_dir, "backup", str(target))
-    assert made.returncode == 0, made.stderr
-    assert "protects against mistakes" in made.stdout
-    assert len(list(finished_backups(target))) == 1
-
-
-@pytest.mark.e2e
-@pytest.mark.parametrize("failpoint", FAILPOINTS_RESTORE)
-def test_killed_restore_counts_as_none_and_can_be_done_again(place: Copy, tmp_path: Path, failpoint: str) -> None:
-    backed_up(place, tmp_path / "backups")
-    place.store.close()
-    aside = "aside" in failpoint
-    target = place.data_dir if aside else tmp_path / "new"
-    arguments = ("restore", str(tmp_path / "backups" / NAME), *(("--force",) if aside else ()))
-    assert iris(target, *arguments, failpoint=failpoint).returncode == -9
-    assert not (target / "store.json").exists()
-    done = iris(target, *arguments)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "everything holds" in done.stdout
-    assert f"{CAMERA} Gate" in done.stdout or aside
-    assert problems_of(target) == []
-    if aside:  # nothing of what was there before is lost
-        kept = {path.name for folder in target.glob("before-restore-*") for path in folder.rglob("*")}
-        assert {"store.json", "vms.db", f"{READY}.mp4"} <= kept

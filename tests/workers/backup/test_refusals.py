@@ -1,0 +1,117 @@
+"""Backups that are broken or mean harm: refused, and nothing is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from iris.base.errors import IrisError
+from iris.pipeline.backup.layout import MANIFEST
+from tests.builders.events import NODE_ID, uuid_of
+from tests.workers.backup.place import (
+    NAME,
+    READY,
+    backed_up,
+    restored,
+)
+from tests.workers.test_check_command import CAMERA, Copy
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A way to break a backup, and a word of the refusal."""
+
+    word: str
+    how: str
+    value: str = ""
+
+
+BROKEN = [
+    Broken("no backup of Iris has", "path", "../../escaped.mp4"),
+    Broken("no backup of Iris has", "path", "/etc/passwd"),
+    Broken("no backup of Iris has", "path", "recordings/../../../x.mp4"),
+    Broken("no backup of Iris has", "path", "secrets/credentials.key"),
+    Broken("no backup of Iris has", "path", f"segments/{CAMERA}/seg_1.mp4\x00.txt"),
+    Broken("no backup of Iris has", "same_as", "../x"),
+    Broken("no regular file", "symlink"),
+    Broken("no regular file", "fifo"),
+    Broken("is a link", "symlinked folder"),
+    Broken("bytes, its list says", "truncated"),
+    Broken("not as its manifest says", "list changed"),
+    Broken("not as its manifest says", "database changed"),
+    Broken("other bytes", "one byte"),
+    Broken("manifest of the backup cannot be read", "manifest"),
+    Broken("no finished backup", "no manifest"),
+    Broken("twice", "twice"),
+]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: f"{broken.how} {broken.value!r}")
+def test_restore_refuses_and_writes_nothing_when_the_backup_is(place: Copy, tmp_path: Path, broken: Broken) -> None:
+    backed_up(place, tmp_path / "backups")
+    backup = tmp_path / "backups" / NAME
+    break_it(backup, broken)
+    with pytest.raises(IrisError, match=broken.word):
+        restored(backup, tmp_path / "new" / "data", verify=True)
+    left = [path for path in (tmp_path / "new").rglob("*") if path.is_file() and ".restore.part" not in str(path)]
+    assert left == []
+    assert not (tmp_path / "escaped.mp4").exists()
+    (tmp_path / "new").mkdir(exist_ok=True)
+    assert not (tmp_path / "new" / "data" / "store.json").exists()
+
+
+def break_it(backup: Path, broken: Broken) -> None:
+    node = backup / "nodes" / NODE_ID
+    clips, clip = node / "lists" / "clips.jsonl", node / "recordings" / CAMERA / f"{READY}.mp4"
+    lines = [json.loads(line) for line in clips.read_text().splitlines()]
+    first = next(number for number, line in enumerate(lines) if READY in line["path"] and ".mp4" in line["path"])
+    match broken.how:
+        case "path" | "same_as":
+            lines[first][broken.how] = broken.value
+            relist(backup, clips, lines)
+        case "twice":
+            relist(backup, clips, [*lines, lines[first]])
+        case "symlink":
+            shutil.move(clip, backup.parent / "elsewhere.mp4")
+            clip.symlink_to(backup.parent / "elsewhere.mp4")
+        case "fifo":
+            clip.unlink()
+            os.mkfifo(clip)
+        case "symlinked folder":
+            shutil.move(clip.parent, backup.parent / "elsewhere")
+            clip.parent.symlink_to(backup.parent / "elsewhere")
+        case "truncated":
+            data = clip.read_bytes()
+            clip.unlink()  # it shares its bytes with the store
+            clip.write_bytes(data[:-1])
+        case "one byte":
+            data = clip.read_bytes()
+            clip.unlink()
+            clip.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        case "list changed":
+            clips.write_text(clips.read_text().replace(READY, uuid_of(77)))
+        case "database changed":
+            with (backup / "database.sqlite").open("r+b") as file:
+                file.seek(100)
+                file.write(b"\xff")
+        case "manifest":
+            (backup / MANIFEST).write_text("{}")
+        case "no manifest":
+            (backup / MANIFEST).unlink()
+
+
+def relist(backup: Path, path: Path, lines: list[dict[str, object]]) -> None:
+    """Write a list and make the manifest agree with it, as somebody would who means harm."""
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    path.write_text(text)
+    manifest = json.loads((backup / MANIFEST).read_text())
+    for part in manifest["nodes"][0]["lists"]:
+        if part["name"] == path.name:
+            part["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    (backup / MANIFEST).write_text(json.dumps(manifest))
