@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from iris.base.ids import CameraId
+from iris.contracts.events import EventMessage
 from iris.outbox.marks import RelayMarks
 from iris.outbox.relay import Relay, RelayTiming
 from tests.builders.event_messages import CAMERA, EVENT, US, closed, opened, updated
@@ -206,3 +207,49 @@ async def test_relay_hands_refused_messages_over_again_when_a_person_asks_for_it
         assert (relay.figures().dead_letters, relay.figures().alarm) == (0, None)
         assert await relay.retry_dead_letters() == 0
     assert scene.marks.dead_letters() == []
+
+
+async def test_forgotten_camera_leaves_nothing_and_its_next_file_is_read_from_the_beginning(scene: Scene) -> None:
+    camera = CameraId(CAMERA)
+    scene.outbox.write(first := opened(START_US))
+    other = opened(START_US, event_id=OTHER_EVENT, camera_id=OTHER_CAMERA)
+    async with scene.running() as relay:
+        await until(lambda: scene.starter.delivered == [first])
+        scene.starter.busy = {OTHER_EVENT}
+        late = opened(START_US, event_id="0192f0a0-0000-7000-8000-0000000000e2")
+        scene.starter.busy.add(late.event_id)
+        scene.outbox.write(late, other)
+        await until(lambda: relay.figures().depth == 2)
+        scene.marks.mark_dead(late, "refused", 1)
+        # Its own file goes first, as the removal does it.
+        del scene.outbox.rows[CAMERA]
+        await relay.forget_camera(camera)
+        assert relay.figures().depth == 1, "what waits of the other camera goes on waiting"
+        assert scene.marks.events_of(camera) == []
+        assert relay.figures().dead_letters == 0
+        # The camera runs again: its new file numbers its rows from one.
+        again = opened(START_US, event_id="0192f0a0-0000-7000-8000-0000000000e3")
+        scene.outbox.write(again)
+        await until(lambda: scene.starter.delivered == [first, again])
+
+
+async def test_forgotten_camera_has_no_mark_of_a_delivery_that_was_under_way(scene: Scene) -> None:
+    held, going = asyncio.Event(), asyncio.Event()
+    deliver = scene.starter.deliver
+
+    async def slow(message: EventMessage) -> None:
+        going.set()
+        await held.wait()
+        await deliver(message)
+
+    scene.starter.deliver = slow  # type: ignore[method-assign]  # a Temporal that takes its time
+    scene.outbox.write(opened(START_US))
+    async with scene.running() as relay:
+        await asyncio.wait_for(going.wait(), 10)
+        del scene.outbox.rows[CAMERA]
+        forgetting = asyncio.create_task(relay.forget_camera(CameraId(CAMERA)))
+        await until(lambda: relay.figures().depth == 0)
+        assert not forgetting.done(), "it waits for what is under way"
+        held.set()
+        await asyncio.wait_for(forgetting, 10)
+        assert scene.marks.events_of(CameraId(CAMERA)) == []
