@@ -87,19 +87,22 @@ class SpaceGuard:
         """Compare, and evict where nobody else did in time. Never raises what a later look may find mended."""
         try:
             disk = self._seen = self._disk()
-            self._refresh_policy()
-            self._evictor.watch_clock()
-            if not room_is_due(self._policy, disk):
-                self._evictor.room_again()
-                self._due_since_us = self._away = None
-                return
-            if self._is_mine(disk):
-                self._evicted_us = self._clock.monotonic_us()
-                self._evictor.make_room(self._policy)
-                self._seen = self._disk()
+        except StorageError as error:
+            get_logger().error("the disk cannot be looked at", error=error)
+            return
+        failure = self._prepared()
+        if not room_is_due(self._policy, disk):
+            self._due_since_us = self._away = None
+            self._evictor.room_again()
+            return
+        if self._due_since_us is None:
+            self._due_since_us = self._clock.monotonic_us()
+        if failure is None and self._is_mine(disk):
+            failure = self._evict()
+        if failure is None:
             self._away = None
-        except (StoreError, StorageError) as error:
-            self._cannot(error)
+        else:
+            self._cannot(disk, failure)
 
     def make_room_for(self, size_bytes: int) -> None:
         """Before a large file is written: see that it does not fill the disk.
@@ -114,7 +117,7 @@ class SpaceGuard:
             try:
                 self._evictor.make_room(self._policy, coming_bytes=size_bytes)
             except (StoreError, StorageError) as error:
-                self._cannot(error)
+                self._cannot(after, error)
         if self._disk().free_bytes < size_bytes:
             raise DiskFullError(f"there is no room for a clip of {size_bytes / 1e6:.1f} MB on the disk")
 
@@ -134,38 +137,51 @@ class SpaceGuard:
             evicted_bytes=state.totals.freed_bytes,
         )
 
+    def _prepared(self) -> StoreError | StorageError | None:
+        """Policy and clock as they are now; an error where the database is away: the last known policy holds on."""
+        now_us = self._clock.monotonic_us()
+        try:
+            if self._policy_us is None or now_us - self._policy_us >= _POLICY_FOR_US:
+                self._policy = self._evictor.policy()
+                self._policy_us = now_us
+            self._evictor.watch_clock()
+        except (StoreError, StorageError) as error:
+            return error
+        return None
+
+    def _evict(self) -> StoreError | StorageError | None:
+        self._evicted_us = self._clock.monotonic_us()
+        try:
+            self._evictor.make_room(self._policy)
+            self._seen = self._disk()
+        except (StoreError, StorageError) as error:
+            return error
+        return None
+
     def _is_mine(self, disk: DiskFigures) -> bool:
         """Whether the node evicts by itself now."""
         now_us = self._clock.monotonic_us()
-        if self._due_since_us is None:
-            self._due_since_us = now_us
         recently = self._evicted_us is not None and now_us - self._evicted_us < _ASK_AGAIN_US
         if recently and self._evictor.state.nothing_left is not None:
             return False
-        return is_critical(self._policy, disk) or now_us - self._due_since_us >= PATIENCE_US
+        return self._is_pressing(disk)
 
-    def _refresh_policy(self) -> None:
-        now_us = self._clock.monotonic_us()
-        if self._policy_us is None or now_us - self._policy_us >= _POLICY_FOR_US:
-            self._policy = self._evictor.policy()
-            self._policy_us = now_us
+    def _is_pressing(self, disk: DiskFigures) -> bool:
+        """Whether the disk is so full, or for so long, that somebody has to do something."""
+        since_us = self._due_since_us
+        waited = since_us is not None and self._clock.monotonic_us() - since_us >= PATIENCE_US
+        return waited or is_critical(self._policy, disk)
 
-    def _cannot(self, error: StoreError | StorageError) -> None:
+    def _cannot(self, disk: DiskFigures, error: StoreError | StorageError) -> None:
         """The database is away, or files cannot be removed: said once, with what it means."""
-        try:
-            disk = self._disk()
-        except StorageError:
-            return
-        if not room_is_due(self._policy, disk):
+        if not self._is_pressing(disk):
             self._away = None
             return
         with self._lock:
-            said, self._away = (
-                self._away,
-                (
-                    f"the disk is {disk.used_share:.0%} full and no room can be made: {error}; "
-                    "recording goes on until it is full"
-                ),
+            said = self._away
+            self._away = (
+                f"the disk is {disk.used_share:.0%} full and no room can be made: {error}; "
+                "recording goes on until it is full"
             )
         if said is None:
             get_logger().error("no room can be made", reason=self._away)

@@ -20,6 +20,7 @@ from web.api.routes.notifications import notifications_router
 from web.api.routes.operations import operations_router
 from web.api.routes.orphans import orphans_router
 from web.api.routes.recordings import recordings_router
+from web.api.routes.retention import retention_router
 from web.api.routes.system import system_router
 from web.api.services import Services
 
@@ -59,7 +60,8 @@ def build_routes(version: str, lifespan: Lifespan[FastAPI] | None = None) -> Fas
     )
     install_error_handlers(app)
     for router in (system_router, cameras_router, recordings_router, events_router, event_removal_router,
-                   operations_router, notifications_router, backups_router, orphans_router):  # fmt: skip
+                   operations_router, notifications_router, retention_router, backups_router,
+                   orphans_router):  # fmt: skip
         app.include_router(router())
     _describe(app)
     return app
