@@ -14,16 +14,16 @@ from iris.base.errors import ConfigError, InputError, IrisError
 from iris.base.log import get_logger
 from iris.base.timebase import seconds_to_us
 from iris.domain.operation import OperationState, WorkflowFate
-from iris.ports import Clock, OperationStarter
+from iris.ports import Clock, IdSource, OperationStarter
 from iris.store.engine import Store
 from iris.store.operations import OperationRow
 
 _ROUND_S: Final = 3.0
 # A workflow that reported lately lives; one that waits for a host reports nothing for long.
 _QUIET_S: Final = 15.0
-_DAY_S: Final = 86_400.0
+_UPKEEP_S: Final = 3600.0
 # Late messages about an event come from outboxes, which keep an event for days at most.
-_KEPT_S: Final = 90 * _DAY_S
+_KEPT_S: Final = 90 * 86_400.0
 
 _SENTENCES: Final = {
     WorkflowFate.COMPLETED: "Its workflow ended without writing a result; ask for it again.",
@@ -37,8 +37,9 @@ _SENTENCES: Final = {
 class OperationKeeper:
     """Over the operations of the main database; belongs to one event loop, the database is asked on threads."""
 
-    def __init__(self, store: Store, starter: OperationStarter, clock: Clock) -> None:
+    def __init__(self, store: Store, starter: OperationStarter, clock: Clock, ids: IdSource) -> None:
         self._store = store
+        self._ids = ids
         self._starter = starter
         self._clock = clock
         self._alarm = ""
@@ -84,10 +85,11 @@ class OperationKeeper:
             await asyncio.to_thread(self._fail, row, sentence + reason)
 
     async def _upkeep(self) -> None:
-        """Once a day: forget what ended long ago."""
+        """Once an hour: forget what ended long ago, take over what was left undone."""
         if self._clock.monotonic_us() >= self._upkeep_due_us:
             await asyncio.to_thread(self._forget)
-            self._upkeep_due_us = self._clock.monotonic_us() + seconds_to_us(_DAY_S)
+            await asyncio.to_thread(self._take_over)
+            self._upkeep_due_us = self._clock.monotonic_us() + seconds_to_us(_UPKEEP_S)
 
     def _unfinished(self) -> list[OperationRow]:
         with self._store.reading() as work:
@@ -107,6 +109,13 @@ class OperationKeeper:
             stones, operations = work.tombstones.forget_older(before_us), work.operations.forget_older(before_us)
         if stones or operations:
             self._log.info("forgot what ended long ago", tombstones=stones, operations=operations)
+
+    def _take_over(self) -> None:
+        with self._store.writing() as work:
+            row = work.removals.take_over_leftovers(self._ids.new_id(), self._clock.wall_us())
+        if row is not None:
+            count = row.request["leftovers"]
+            self._log.warning("files of removed events were left", events=count, workflow_id=row.workflow_id)
 
     def _say_once(self, error: IrisError) -> None:
         """A Temporal or database that is away is no news every few seconds."""

@@ -8,6 +8,7 @@ import random
 import signal
 from typing import Final
 
+from iris.adapters.id_source import Uuid7Source
 from iris.adapters.process import leave
 from iris.base.backoff import backoff_delay_s
 from iris.base.errors import StoreError
@@ -40,7 +41,7 @@ async def _run(settings: Settings) -> None:
         loop.add_signal_handler(sig, stop.set)
     process = build_worker(settings)
     if await _prepared(settings, process, stop):
-        keeper = OperationKeeper(process.store, process.operations, process.clock)
+        keeper = OperationKeeper(process.store, process.operations, process.clock, Uuid7Source())
         notifier = build_notifier(settings, process)
         schedules = ScheduleKeeper(process.link, schedule_table(settings))
         jobs = (_tell_alive(process), keeper.run(), notifier.run(), schedules.run(stop))

@@ -39,8 +39,9 @@ WALK_RETRY = RetryPolicy(
     maximum_attempts=6,
 )
 
-# A page of rows in one transaction, beside others that write.
-PAGE_TIMEOUT = timedelta(minutes=1)
+# A page of rows in one transaction; others that write are waited for up to 10 s. A worker that was killed in the middle
+# is noticed by this alone.
+PAGE_TIMEOUT = timedelta(seconds=20)
 # A page of files: unlinked in a second, forced to a disk that is busy recording in some more.
 PURGE_TIMEOUT = timedelta(minutes=5)
 # Pages of one run of a workflow; at 20 kB for 200 events its history stays far below the size that Temporal warns of.

@@ -10,16 +10,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, and_, case, func, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, update
 
+from iris.base.errors import InputError
 from iris.base.ids import CameraId
 from iris.base.timebase import format_rfc3339, parse_rfc3339
+from iris.contracts.names import event_deletion_workflow_id
 from iris.contracts.removal import EntombedPage, EventDeletionResult
 from iris.domain.event import EventState
-from iris.domain.operation import RemovalReason
+from iris.domain.operation import OperationKind, RemovalReason
 from iris.store.events import EventFilters, EventRepository, EventRow
-from iris.store.operations import PROGRESS_CURSOR, OperationRepository, OperationRow
-from iris.store.tables import clip_files, event_labels, events
+from iris.store.operations import PROGRESS_CURSOR, OperationDraft, OperationRepository, OperationRow
+from iris.store.tables import clip_files, event_labels, events, operations, tombstones
 from iris.store.tombstones import TombstoneRepository
 
 # Rows of one transaction: others that write wait a fraction of a second at most.
@@ -28,6 +30,7 @@ _TERMINAL = tuple(state.value for state in EventState if state.terminal)
 _COUNTS = tuple(count.name for count in fields(EventDeletionResult))
 # In an operation's progress beside the counts.
 _STEP: Final = "step"
+_SELECTS: Final = {"camera_id", "from", "to", "label", "state", "ids", "all"}
 _ROWS, _FILES = "removing events", "removing files"
 
 
@@ -53,7 +56,13 @@ class EventSelection:
 
     @classmethod
     def of_request(cls, request: Mapping[str, Any]) -> EventSelection:
-        """The selection that `request` wrote."""
+        """The selection that `request` wrote.
+
+        Raises:
+            InputError: It selects nothing: "all" has to be said.
+        """
+        if not request.keys() & _SELECTS:
+            raise InputError("the request does not say which events")
         camera_id, state = request.get("camera_id"), request.get("state")
         filters = EventFilters(
             camera_id=None if camera_id is None else CameraId(camera_id),
@@ -130,6 +139,31 @@ class RemovalRepository:
             now_us,
         )
         return EntombedPage(done, more=cursor is not None)
+
+    def take_over_leftovers(self, operation_id: str, now_us: int) -> OperationRow | None:
+        """Ask for a deletion that does nothing but remove the files that other operations left when they ended.
+
+        Where somebody terminated a workflow, rows are gone and files may be there: nobody else would look after them.
+
+        Returns:
+            The new operation, or None where nothing was left.
+        """
+        ended = select(operations.c.operation_id).where(operations.c.finished_us.is_not(None))
+        known = select(operations.c.operation_id)
+        mine = tombstones.c.operation_id
+        left = and_(tombstones.c.buried_us.is_(None), mine.is_not(None), or_(mine.in_(ended), mine.not_in(known)))
+        taken = self._connection.execute(update(tombstones).where(left).values(operation_id=operation_id))
+        if not taken.rowcount:
+            return None
+        draft = OperationDraft(
+            operation_id=operation_id,
+            kind=OperationKind.EVENT_DELETION,
+            workflow_id=event_deletion_workflow_id(operation_id),
+            request={"leftovers": taken.rowcount},
+        )
+        self._operations.ask(draft, now_us)
+        self._operations.progress(operation_id, {_STEP: _FILES}, now_us)
+        return self._operations.get(operation_id)
 
     def _page(self, operation: OperationRow) -> tuple[list[EventRow], int, str | None]:
         """Rows of the next page, how many were named (those found, where none was named), and the page after it."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from iris.adapters.id_source import Uuid7Source
 from iris.base.errors import InputError, StoreError, UnavailableError
-from iris.base.ids import EventId
 from iris.domain.operation import OperationKind, OperationState, RemovalReason, WorkflowFate, WorkflowReport
 from iris.store.engine import Store, open_store, sqlite_url
 from iris.store.migrate import migrate
@@ -27,7 +27,7 @@ class Desk:
 
     def __init__(self, store: Store) -> None:
         self.store, self.clock, self.starter = store, SimulatedClock(), FakeOperationStarter()
-        self.keeper = OperationKeeper(store, self.starter, self.clock)
+        self.keeper = OperationKeeper(store, self.starter, self.clock, Uuid7Source())
 
     def ask(self, number: int) -> OperationRow:
         draft = OperationDraft(
@@ -111,7 +111,7 @@ async def test_keeper_lets_a_result_stand_that_was_written_while_it_asked(desk: 
                 work.operations.finish(row.operation_id, 1, result={"events": 1})
             return WorkflowReport(WorkflowFate.COMPLETED)
 
-    await OperationKeeper(desk.store, Slow(), desk.clock).round()
+    await OperationKeeper(desk.store, Slow(), desk.clock, Uuid7Source()).round()
     assert (desk.row(1).state, desk.row(1).result) == (OperationState.DONE, {"events": 1})
 
 
@@ -126,7 +126,7 @@ async def test_keeper_fails_what_temporal_will_never_accept_and_starts_the_other
             await super().start(second)
 
     starter = Picky()
-    await OperationKeeper(desk.store, starter, desk.clock).round()
+    await OperationKeeper(desk.store, starter, desk.clock, Uuid7Source()).round()
     assert desk.row(1).failure == "Temporal does not accept it: Temporal refused it: too large"
     assert starter.started == [second]
 
@@ -157,7 +157,33 @@ async def test_keeper_goes_on_when_a_round_fails(desk: Desk, monkeypatch: pytest
     assert desk.starter.started == [task]
 
 
-async def test_keeper_forgets_once_a_day_what_ended_long_ago(desk: Desk) -> None:
+async def test_keeper_takes_over_files_that_an_ended_operation_left(desk: Desk) -> None:
+    desk.ask(1)
+    desk.ask(2)
+    with desk.store.writing() as work:
+        for number in (1, 2, 3, 4):
+            work.events.finalise(finalise_request(number), 1)
+        for number, by in ((1, uuid_of(1, "a")), (2, uuid_of(2, "a")), (3, uuid_of(9, "a")), (4, None)):
+            work.tombstones.entomb([uuid_of(number)], RemovalReason.DELETED, 5, operation_id=by)
+        work.operations.finish(uuid_of(1, "a"), 6, result={}, failure="somebody terminated it")
+    await desk.keeper.round()
+    desk.clock.advance_s(3600)
+    await desk.keeper.round()  # what is under way is left alone
+    with desk.store.reading() as work:
+        owners = {stone.event_id: stone.operation_id for stone in work.tombstones.unburied()}
+        [made] = [row for row in work.operations.unfinished() if row.kind is OperationKind.EVENT_DELETION]
+    assert (made.request, made.workflow_id) == ({"leftovers": 2}, f"events-delete:{made.operation_id}")
+    assert owners == {
+        uuid_of(1): made.operation_id, uuid_of(2): uuid_of(2, "a"), uuid_of(3): made.operation_id, uuid_of(4): None,
+    }  # fmt: skip
+    assert made.operation_id in {task.operation_id for task in desk.starter.started}
+    with desk.store.writing() as work:  # it removes no row, only files
+        work.events.finalise(finalise_request(5), 1)
+        assert not work.removals.entomb_page(made.operation_id, 7).more
+        assert len(work.events.some([uuid_of(5)])) == 1
+
+
+async def test_keeper_forgets_what_ended_long_ago(desk: Desk) -> None:
     desk.ask(1)
     with desk.store.writing() as work:
         for number in (1, 2):
@@ -172,4 +198,3 @@ async def test_keeper_forgets_once_a_day_what_ended_long_ago(desk: Desk) -> None
         assert [stone.event_id for stone in work.tombstones.page()[0]] == [uuid_of(2)]
         assert work.operations.page()[0] == []
         assert work.events.record(event_message(2), 1).state == "deleted"
-        assert EventId(uuid_of(1))

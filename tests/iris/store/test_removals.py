@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from iris.base.errors import NotFoundError
+from iris.base.errors import InputError, NotFoundError
 from iris.base.ids import CameraId, EventId
 from iris.contracts.removal import BurialPlace, BuriedEvents, EventDeletionResult, EventDeletionStart, EventPlace
 from iris.domain.event import EventState
@@ -60,6 +60,12 @@ def test_selection_is_the_same_when_it_was_kept_in_a_row(store: Store, selection
     ask(store, selection)
     with store.reading() as work:
         assert EventSelection.of_request(work.operations.get(OPERATION).request) == selection
+
+
+@pytest.mark.parametrize("request_", [{}, {"leftovers": 1}, {"from_": "x"}])
+def test_nothing_goes_when_a_request_does_not_say_what(request_: dict[str, object]) -> None:
+    with pytest.raises(InputError):
+        EventSelection.of_request(request_)
 
 
 def test_pages_are_walked_once_and_counted_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
