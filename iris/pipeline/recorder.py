@@ -214,9 +214,11 @@ class Recorder:
             segment_id = self._index.begin_segment(new.run_id, new.path, new.run_offset_us)
         else:
             segment_id = self._index.finish_and_begin(published.segment_id, published.durable, new)
-        self._begin_file(_Announced(segment_id, final), first, self._templates)
+        # First, so that a file that cannot be made now is a gap from here on and not from before what is durable.
         if published is not None:
             self._finished(published)
+        self._begin_file(_Announced(segment_id, final), first, self._templates)
+        self._prune()
         if self._leftovers:
             self._adopt_leftovers()
 
@@ -245,6 +247,7 @@ class Recorder:
         if published is not None:
             self._index.finish_segment(published.segment_id, published.durable)
             self._finished(published)
+            self._prune()
 
     def _publish_open(self, next_start_us: int | None) -> _PublishedFile | None:
         """Close and publish the open file; its row is still to be written."""
@@ -287,7 +290,6 @@ class Recorder:
             self._log.warning("recording resumed", after_s=away_s)
         self.failure = None
         self._published(published.segment_id, published.durable, published.run)
-        self._prune()
 
     def _published(self, segment_id: int, durable: DurableSegment, run: RunRow | None) -> None:
         self.covered_until_us = max(self.covered_until_us or 0, durable.end_us)

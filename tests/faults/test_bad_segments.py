@@ -175,4 +175,4 @@ def test_clip_lacks_exactly_the_damaged_segments_and_decodes(footage: Footage) -
             problems += [f"{lost} in {window}: {text}" for text in wrong(footage, result, {} if ring else lost, window)]
             ledger.rounds += 1
         ledger.failed(violations=len(problems))
-        assert problems == []
+        assert not problems, "\n".join(problems)

@@ -27,7 +27,7 @@ def tell(ledger: Ledger, points: Sequence[Call], problems: list[str]) -> None:
     ledger.rounds = len(points)
     ledger.facts["calls"] = ", ".join(f"{count} {name}" for name, count in names)
     ledger.failed(violations=len(problems))
-    assert problems == []
+    assert not problems, "\n".join(problems)
 
 
 @pytest.mark.timeout(600)

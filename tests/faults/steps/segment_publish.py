@@ -130,7 +130,9 @@ def problems(data_dir: Path, said: Said, *, recovered: bool) -> list[str]:
         elif row is not None and sha256_of(data_dir / row.path) != values["sha256"]:
             found.append(f"{values['path']} was durable and has other bytes")
     if recovered and segments:
-        found += _holes([(s.start_us, s.end_us) for s in segments] + [(g.start_us, g.end_us) for g in gaps])
+        # What lies before the oldest segment was pruned, but for its gaps.
+        later = [(g.start_us, g.end_us) for g in gaps if g.start_us > segments[0].start_us]
+        found += _holes([(s.start_us, s.end_us) for s in segments] + later)
     return found
 
 

@@ -208,6 +208,19 @@ def test_recorder_abandons_the_file_when_fsync_fails_and_goes_on_with_a_new_name
     assert bench.recorder.failure is None
 
 
+def test_recorder_has_no_gap_over_a_durable_segment_when_the_next_file_cannot_be_made(bench: Bench) -> None:
+    items = bench.run()
+    bench.recorder.handle_all(items[:20])
+    (part,) = bench.data_dir.glob("segments/*/*.part")
+    # What is in the way of the second file: a link to nowhere.
+    (part.parent / f"seg_{START_US + 2_000_000}.mp4.part").symlink_to("nowhere")
+    bench.recorder.handle_all(items[20:40])
+    assert bench.recorder.failure_count == 1
+    (segment,) = bench.segments()
+    assert bench.heard.segments == [segment]
+    assert bench.gaps() == [Gap(segment.end_us, None, GapReason.STORAGE_ERROR)]
+
+
 def test_recorder_records_a_gap_when_the_buffer_dropped_packets(bench: Bench) -> None:
     items = bench.run()
     # Pictures 40 to 59 were dropped: the rest of a GOP is never dropped in part, so the next one is a keyframe.
