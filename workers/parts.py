@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from iris.base.backoff import backoff_delay_s
 from iris.base.log import get_logger
@@ -21,9 +21,18 @@ HEALTHY_S = 30.0
 class Part:
     """One child process. Owned by the event loop's main thread, to which its parent-death signal is tied."""
 
-    def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str], *, nice: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        nice: int = 0,
+        ended: Callable[[str, int], None] = lambda _name, _code: None,
+    ) -> None:
         self.name = name
         self._nice = nice
+        self._ended = ended
         self._arguments = list(arguments)
         self._environment = {**os.environ, **environment, "IRIS_PARENT_PID": str(os.getpid())}
         self._process: asyncio.subprocess.Process | None = None
@@ -56,6 +65,7 @@ class Part:
                 return
             attempt = 1 if time.monotonic() - started > HEALTHY_S else attempt + 1
             delay_s = backoff_delay_s(attempt, first_s=FIRST_RESTART_S, jitter=random.random())  # noqa: S311 - spread only
+            self._ended(self.name, code)
             self._log.error("part ended, starting it again", code=code, restart_in_s=round(delay_s, 1))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop_asked.wait(), delay_s)

@@ -40,7 +40,13 @@ class TemporalServer:
     """Starts, watches, restarts and stops the server; `address` is fixed from the first start on."""
 
     def __init__(
-        self, find_binary: Callable[[], Path], data_dir: Path, clock: Clock, *, port: int, ui_port: int
+        self,
+        find_binary: Callable[[], Path],
+        data_dir: Path,
+        clock: Clock,
+        *,
+        ports: tuple[int, int],
+        ended: Callable[[str, int], None] = lambda _name, _code: None,
     ) -> None:
         """Nothing is started yet.
 
@@ -48,14 +54,15 @@ class TemporalServer:
             find_binary: Finds the program, or gets or builds it (minutes); called on a thread at the first start.
             data_dir: DATA_DIR.
             clock: For names of files that are moved aside.
-            port: Wanted port of the frontend.
-            ui_port: Wanted port of the web interface.
+            ports: Wanted ports of the frontend and of the web interface.
+            ended: Called with `temporal` and the exit code when it ended although nobody asked it to.
         """
         self._find_binary = find_binary
         self._binary = Path()
         self._folder = data_dir / "temporal"
         self._clock = clock
-        self._wanted = (port, ui_port)
+        self._wanted = ports
+        self._ended = ended
         self._ports: tuple[int, int] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._stop_asked = asyncio.Event()
@@ -122,7 +129,9 @@ class TemporalServer:
                     await self.start()
                 attempt = 0
                 if self._process is not None:
-                    await self._process.wait()
+                    code = await self._process.wait()
+                    if not self._stop_asked.is_set():
+                        self._ended("temporal", code)
                 self._log.warning("temporal server ended", stopping=self._stop_asked.is_set())
             except (UnavailableError, OSError) as error:
                 self._log.error("temporal server does not start", error=error)

@@ -25,6 +25,7 @@ from iris.base.log import configure_logging, get_logger
 from iris.config import Settings, load_settings
 from workers.listening import bind_tcp
 from workers.parts import Part
+from workers.restart_book import RestartBook
 from workers.temporal_binary import ensure_temporal
 from workers.temporal_server import TemporalServer
 
@@ -64,6 +65,7 @@ class _Up:
         self._settings = settings
         self._log = get_logger()
         self._stop = asyncio.Event()
+        self._restarts = RestartBook(settings.data_path / "run" / "restarts.json")
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -129,7 +131,7 @@ class _Up:
         server = TemporalServer(
             lambda: ensure_temporal(os.environ, lambda line: self._log.info("temporal", line=line)),
             self._settings.data_path, SystemClock(),
-            port=self._settings.temporal_port, ui_port=self._settings.temporal_ui_port,
+            ports=(self._settings.temporal_port, self._settings.temporal_ui_port), ended=self._restarts.note,
         )  # fmt: skip
         server.choose_ports()
         return server
@@ -142,8 +144,11 @@ class _Up:
         command = [sys.executable, "-m", "workers.cli"]
         # Recording comes first also where the processor is short, above all while everything starts.
         return [
-            Part("node", [*command, "node"], environment),
-            *(Part(name, [*command, name], environment, nice=BEHIND_RECORDING) for name in ("worker", "api")),
+            Part("node", [*command, "node"], environment, ended=self._restarts.note),
+            *(
+                Part(name, [*command, name], environment, nice=BEHIND_RECORDING, ended=self._restarts.note)
+                for name in ("worker", "api")
+            ),
         ]
 
     async def _welcome(self, server: TemporalServer | None, new_key: bool) -> None:  # noqa: FBT001 - private, one caller

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,12 +13,16 @@ from iris.base.ids import CameraId, NodeId
 from iris.base.timebase import format_rfc3339
 from iris.domain.camera import CameraState
 from iris.domain.dead_letter import DeadLetter
+from iris.domain.status import GpuMemory
 from iris.store.cameras import CameraRow
 from iris.store.system import NodeRow
 from tests.fakes.node import FACTS, T_US, recording
+from tests.tree import ROOT
 from tests.web.conftest import World
+from web.api.camera_metrics import part_restarts
 from web.api.node_vitals import gone_node_of, judge_nodes
 from web.api.system_schemas import DeadLetterList, System
+from workers.restart_book import RestartBook
 
 S = 1_000_000
 NODE, OTHER = NodeId(FACTS.node_id), NodeId("018bcfe5-6800-7000-800d-000000000002")
@@ -168,6 +174,38 @@ async def test_metrics_tell_what_the_node_counted(client: httpx.AsyncClient, wor
         "iris_dead_letters 2.0",
     ):
         assert line in lines
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"node": 1}', b'{"node": {"signal": "x"}}'])
+def test_restarts_of_parts_are_none_when_their_file_is_not_readable(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "restarts.json"
+    assert part_restarts(path) == {}
+    path.write_bytes(text)
+    assert part_restarts(path) == {}
+
+
+async def test_metrics_tell_restarts_of_parts_beside_those_of_cameras(client: httpx.AsyncClient, world: World) -> None:
+    book = RestartBook(world.data_dir / "run" / "restarts.json")
+    for role, code in (("node", -9), ("node", -9), ("worker", 1), ("temporal", -15)):
+        book.note(role, code)
+    lines = (await client.get("/metrics")).text.splitlines()
+    for labels, count in (('role="node"', 2), ('role="temporal"', 1)):
+        assert f'iris_process_restarts_total{{camera="",reason="signal",{labels}}} {count}.0' in lines
+    assert 'iris_process_restarts_total{camera="",reason="exit",role="worker"} 1.0' in lines
+    RestartBook(world.data_dir / "run" / "restarts.json")  # `iris up` starts anew
+    assert 'role="node"' not in (await client.get("/metrics")).text
+
+
+async def test_every_metric_is_documented(client: httpx.AsyncClient, world: World) -> None:
+    world.sign_of_life()
+    camera_id = await camera_of(client)
+    world.node.statuses = [recording(camera_id)]
+    world.gpu.value = GpuMemory(1, 2)
+    await world.services.vitals.refresh()
+    metrics = re.findall(r"^# TYPE (\w+) ", (await client.get("/metrics")).text, re.MULTILINE)
+    assert len(metrics) > 20
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text()
+    assert [name for name in metrics if not name.endswith("_created") and f"`{name}`" not in page] == []
 
 
 async def test_dead_letters_are_shown_and_handed_over_again(client: httpx.AsyncClient, world: World) -> None:

@@ -23,12 +23,17 @@ async def until_lines(path: Path, count: int) -> None:
 
 async def test_part_is_started_again_with_back_off_when_it_dies(tmp_path: Path) -> None:
     starts = tmp_path / "starts"
-    part = Part("dies", [sys.executable, "-c", _COUNTS + "sys.exit(3)", str(starts)], {})
+    ends: list[tuple[str, int]] = []
+    part = Part(
+        "dies", [sys.executable, "-c", _COUNTS + "sys.exit(3)", str(starts)], {},
+        ended=lambda name, code: ends.append((name, code)),
+    )  # fmt: skip
     task = asyncio.create_task(part.keep_running())
     await until_lines(starts, 3)
     await part.stop(2)
     await asyncio.wait_for(task, 5)
     assert len(starts.read_text()) in (3, 4)
+    assert ends[:2] == [("dies", 3), ("dies", 3)], "each end is told, but not the one that was asked for"
 
 
 async def test_part_that_ignores_sigterm_is_killed_after_its_patience(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.e2e
 def make_server(data_dir: Path, port: int | None = None) -> TemporalServer:
     ports = free_ports(2)
     return TemporalServer(
-        temporal_binary, data_dir, SystemClock(), port=port if port is not None else ports[0], ui_port=ports[1]
+        temporal_binary, data_dir, SystemClock(), ports=(port if port is not None else ports[0], ports[1])
     )
 
 
@@ -116,7 +116,7 @@ from workers.temporal_server import TemporalServer
 async def main():
     ports = [int(text) for text in sys.argv[3:]]
     binary, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    server = TemporalServer(lambda: binary, folder, SystemClock(), port=ports[0], ui_port=ports[1])
+    server = TemporalServer(lambda: binary, folder, SystemClock(), ports=(ports[0], ports[1]))
     await server.start()
     print('pid', server.pid, flush=True)
     await asyncio.sleep(600)

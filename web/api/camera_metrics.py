@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -74,13 +76,34 @@ def figure_metrics(figures: Mapping[str, float]) -> Iterable[Metric]:
     yield GaugeMetricFamily("iris_dead_letters", "Messages that Temporal refused for good", dead)
 
 
-def camera_metrics(cameras: Sequence[CameraStatus], unheard: Sequence[str], now_us: int) -> Iterable[Metric]:
-    """State, counters and ages of every camera; `unheard` are those that nobody speaks for."""
+Restarts = Mapping[str, Mapping[str, int]]
+
+
+def part_restarts(path: Path) -> Restarts:
+    """Restarts by part and reason, as `iris up` counts them; none where it does not run."""
+    try:
+        found = json.loads(path.read_bytes())
+        return {str(role): {str(r): int(n) for r, n in counts.items()} for role, counts in found.items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
+
+
+def process_metrics(
+    cameras: Sequence[CameraStatus], unheard: Sequence[str], parts: Restarts, now_us: int
+) -> Iterable[Metric]:
+    """State, counters and ages of every camera, and restarts of all processes.
+
+    Args:
+        cameras: As their processes say.
+        unheard: Enabled cameras that nobody speaks for.
+        parts: See `part_restarts`.
+        now_us: Wall time now.
+    """
     age = GaugeMetricFamily(
         "iris_camera_last_segment_age_seconds", "Since the end of the newest durable segment", labels=("camera",)
     )
     state = GaugeMetricFamily("iris_camera_state", "1 for the state it is in", labels=("camera", "state"))
-    counters = _Counters()
+    counters = _Counters(parts)
     for camera in cameras:
         if camera.last_segment_end_us is not None:
             age.add_metric((camera.camera_id,), max(0, now_us - camera.last_segment_end_us) / US_PER_S)
@@ -94,11 +117,14 @@ def camera_metrics(cameras: Sequence[CameraStatus], unheard: Sequence[str], now_
 class _Counters:
     """Counters of camera processes, sorted into their metrics."""
 
-    def __init__(self) -> None:
+    def __init__(self, parts: Restarts) -> None:
         self._restarts = CounterMetricFamily(
             "iris_process_restarts", "Restarts of processes since their parent started",
             labels=("role", "camera", "reason"),
         )  # fmt: skip
+        for role, counts in sorted(parts.items()):
+            for reason, count in sorted(counts.items()):
+                self._restarts.add_metric((role, "", reason), count)
         self._gaps = CounterMetricFamily(
             "iris_gap_seconds", "Time that should have been recorded and was not; counted when recording goes on",
             labels=("camera", "reason"),

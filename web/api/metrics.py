@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from iris.domain.storage import StorageReport
 from iris.ports import Clock
-from web.api.camera_metrics import camera_metrics, figure_metrics, node_metrics
+from web.api.camera_metrics import figure_metrics, node_metrics, part_restarts, process_metrics
 from web.api.vitals import Vitals
 
 # A page of events is to take under 15 ms; a clip may take seconds.
@@ -77,7 +77,9 @@ class _VitalsCollector(Collector):
         )
         now_us = self._clock.wall_us()
         yield from node_metrics(store.nodes if store else (), now_us)
-        yield from camera_metrics(vitals.cameras, vitals.unheard_camera_ids, now_us)
+        yield from process_metrics(
+            vitals.cameras, vitals.unheard_camera_ids, part_restarts(self._data_dir / "run" / "restarts.json"), now_us
+        )
 
 
 def _of_storage(report: StorageReport | None) -> Iterable[Metric]:
