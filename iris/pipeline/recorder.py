@@ -103,6 +103,7 @@ class Recorder:
         self._run_stored = False
         self._open: _OpenSegment | None = None
         self._gaps = GapBook(index, get_logger(camera_id=spec.camera_id))
+        self.gap_counts = self._gaps.closed_us
         self._leftovers = False  # files of rows `writing` that could not be adopted yet
         self._retry_at_us = 0
         self._pruned_at_us = 0
@@ -124,10 +125,6 @@ class Recorder:
         self._finish_deletions()
         self.covered_until_us = self._index.known_until_us()
         self._gaps.resume(self.covered_until_us)
-
-    def gap_counts(self) -> dict[str, int]:
-        """See `GapBook.closed_us`."""
-        return self._gaps.closed_us()
 
     def ready(self) -> bool:
         """Whether items should be handed over now; false for a moment after the disk failed."""
