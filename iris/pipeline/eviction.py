@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Protocol
 
 from iris.adapters.disk_room import DiskReserve
 from iris.base.errors import StoreError
@@ -38,6 +38,18 @@ _PART_US: Final = seconds_to_us(120)
 _OURS: Final = (RemovalReason.AGE, RemovalReason.SPACE)
 
 
+class SharedFootage(Protocol):
+    """Backups on the disk of the store (implemented by `iris.pipeline.backup.beside`)."""
+
+    def give_back(self) -> bool:
+        """Remove the oldest of them; false where there is none."""
+        ...
+
+    def is_shared(self, event_id: str, camera_id: str) -> bool:
+        """Whether the removal of an event would make no room."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class EvictionParts:
     """What an evictor works with.
@@ -52,6 +64,7 @@ class EvictionParts:
         watch: Whether the wall clock counts for ages.
         settings_policy: What holds where no person set anything.
         store_is_ours: Whether it is known by now that database and folder are a pair; nothing goes before.
+        shared: Backups on the same disk, which hold the bytes of what is removed; None where there can be none.
     """
 
     store: Store
@@ -63,6 +76,7 @@ class EvictionParts:
     watch: ClockWatch
     settings_policy: RetentionPolicy
     store_is_ours: Callable[[], bool]
+    shared: SharedFootage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,9 +281,14 @@ class Evictor:
                 if need == 0:
                     self._making_room, self.state.nothing_left = False, None
                     return
+                shared = self._parts.shared
+                if shared is not None and shared.give_back():
+                    continue  # footage that only a backup beside the store still holds goes before any event
                 with self._parts.store.reading() as work:
                     found = work.retention.removable(self._parts.node_id, limit=PAGE, after=after)
-                going = [one.event for one in plan_removal(policy, found, now_us=None, need_bytes=need).going]
+                # Where a backup is being made on this disk, nothing is removed in vain.
+                free = [one for one in found if shared is None or not shared.is_shared(one.event_id, one.camera_id)]
+                going = [one.event for one in plan_removal(policy, free, now_us=None, need_bytes=need).going]
                 self._remove(going, RemovalReason.SPACE, this)
             self._tell(this)
             if len(found) < PAGE and not going:

@@ -11,6 +11,7 @@ from iris.base.ids import NodeId
 from iris.config import Settings
 from iris.domain.storage import DiskFigures
 from iris.outbox.reader import CameraDbReader
+from iris.pipeline.backup.beside import BackupsBesideStore
 from iris.pipeline.clock_watch import ClockWatch
 from iris.pipeline.eviction import EvictionParts, Evictor
 from iris.pipeline.space_guard import SpaceGuard, WriteRate
@@ -53,6 +54,7 @@ def build_retention(
             watch=ClockWatch(read_clocks, ClockMarkFile(data_dir / "node" / "clock.json")),
             settings_policy=policy,
             store_is_ours=store_is_ours,
+            shared=BackupsBesideStore(data_dir, settings.backup_path),
         )
     )
     return NodeRetention(evictor, SpaceGuard(evictor, disk, clock, policy))
