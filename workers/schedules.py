@@ -37,7 +37,7 @@ from iris.config import Settings
 from iris.contracts import names
 from iris.contracts.backup import BackupStart
 from iris.contracts.orphans import OrphanPurgeStart
-from iris.contracts.retention import RetentionStart
+from iris.contracts.retention import PASS_EVERY_S, RetentionStart
 from workers.version import VERSION
 
 # How often a lost schedule is looked for.
@@ -86,7 +86,7 @@ def schedule_table(settings: Settings) -> tuple[ScheduleLine, ...]:
             schedule_id=names.SCHEDULE_RETENTION,
             workflow=names.WORKFLOW_RETENTION,
             argument=RetentionStart(),
-            every_s=60,
+            every_s=PASS_EVERY_S,
             # The node makes room by itself where this is late; what was missed is not made up for.
             catch_up_s=10,
             note="Retention: removes what is too old, and the oldest where a disk is getting full",

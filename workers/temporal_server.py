@@ -23,6 +23,7 @@ from iris.adapters.process import die_with_parent, hold_lock
 from iris.base.backoff import backoff_delay_s
 from iris.base.errors import ConfigError, UnavailableError
 from iris.base.log import get_logger
+from iris.base.sqlite import WAL_MOST_BYTES
 from iris.contracts.names import SEARCH_ATTRIBUTES
 from iris.ports import Clock
 from workers.temporal_binary import ensure_temporal
@@ -190,6 +191,7 @@ class TemporalServer:
             "--db-filename", str(self._folder / "iris.db"),
             # Three times the throughput of the defaults, and no acknowledged start is lost (measured).
             "--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=full",
+            "--sqlite-pragma", f"journal_size_limit={WAL_MOST_BYTES}",
             "--ui-disable-news-fetch", "--log-level", "warn", "--log-format", "json",
             *_NO_CONFIG,
         ]  # fmt: skip

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from iris.adapters.media_files import translated
+from iris.base.errors import StorageError
 from iris.base.log import get_logger
 from iris.domain.storage import DiskFigures
 
@@ -47,7 +48,7 @@ class DiskReserve:
             with temporary.open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, size_bytes)
             temporary.replace(self._path)
-        except OSError as error:
+        except (OSError, StorageError) as error:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             get_logger().info("no reserve of disk space could be kept", reason=str(error))

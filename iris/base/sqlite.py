@@ -19,6 +19,8 @@ from iris.base.errors import DiskFullError, StorageError
 
 _FIXED = (3, 51, 3)
 BUSY_TIMEOUT_S = 10.0
+# A long reader lets the WAL grow; once it could be written back, it is cut to this. Without one it stays at 4 MB.
+WAL_MOST_BYTES = 8 * 2**20
 
 
 def sqlite_module() -> ModuleType:
@@ -44,6 +46,7 @@ def pragmas() -> tuple[str, ...]:
         "PRAGMA secure_delete=ON",
         "PRAGMA foreign_keys=ON",
         f"PRAGMA busy_timeout={int(BUSY_TIMEOUT_S * 1000)}",
+        f"PRAGMA journal_size_limit={WAL_MOST_BYTES}",
     )
 
 

@@ -6,6 +6,11 @@ New fields get defaults; nothing is renamed in place (recorded histories must go
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+# How often the schedule starts a pass. Measured: a pass that finds nothing to do costs Temporal's database 22 KB for as
+# long as closed workflows are kept, a week; every minute that would be 220 MB, which is more than a small disk has.
+PASS_EVERY_S: Final = 300
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from iris.base.ids import NodeId
@@ -82,8 +82,12 @@ def preview_node(
     for going in expired:
         preview.by_age.add(going.event)
     preview.first = expired[:limit]
-    if report is not None and room_is_due(policy, report.disk):
-        need = excess_bytes(policy, report.disk) - preview.by_age.size_bytes
+    if report is not None:
+        # The pass measures the disk again once what is too old is gone.
+        freed = min(preview.by_age.size_bytes, report.disk.used_bytes)
+        used, free = report.disk.used_bytes - freed, report.disk.free_bytes + freed
+        disk = replace(report.disk, used_bytes=used, free_bytes=free)
+        need = excess_bytes(policy, disk) if room_is_due(policy, disk) else 0
         _for_space(events, preview, policy, need, {going.event.event_id for going in expired}, limit)
     return preview
 

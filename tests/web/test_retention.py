@@ -135,7 +135,7 @@ async def test_preview_tells_what_would_go_and_why_and_removes_nothing(
     ]  # fmt: skip
     assert body["items"][0]["rule"] == {"max_age_days": 30, "camera_id": None, "label": None}
     assert body["items"][2]["rule"] is None
-    assert body["next_pass_at"] == "2023-11-14T22:14:00.000000Z"
+    assert body["next_pass_at"] == "2023-11-14T22:15:00.000000Z"
     assert len(footage.events()) == 91
     # What it said is what happens.
     gone = footage.evictor.run(EvictEvents(), quiet)

@@ -5,7 +5,7 @@ import pytest
 
 from iris.adapters.node_cameras import NodeCameras
 from iris.base.errors import DiskFullError, StorageError
-from iris.base.sqlite import sqlite_module, storage_errors
+from iris.base.sqlite import WAL_MOST_BYTES, connect, sqlite_module, storage_errors, wal_is_safe
 from iris.outbox.camera_db import CameraDb
 from iris.outbox.marks import RelayMarks
 
@@ -33,3 +33,21 @@ def test_full_disk_is_said_as_such_when_sqlite_finds_no_room(tmp_path: Path) -> 
             " LIMIT 100000) SELECT i FROM n"
         )
     connection.close()
+
+
+@pytest.mark.skipif(not wal_is_safe(), reason="this SQLite uses a rollback journal")
+def test_log_of_writes_is_cut_when_a_long_reader_let_it_grow(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    log = tmp_path / "a.db-wal"
+    writer, reader = connect(path), connect(path)
+    writer.execute("CREATE TABLE t (x)")
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM t").fetchall()
+    while log.stat().st_size <= 2 * WAL_MOST_BYTES:
+        writer.execute("INSERT INTO t VALUES (randomblob(1000000))")
+    reader.execute("COMMIT")
+    writer.execute("INSERT INTO t VALUES (1)")
+    writer.execute("INSERT INTO t VALUES (1)")
+    assert log.stat().st_size <= WAL_MOST_BYTES
+    reader.close()
+    writer.close()

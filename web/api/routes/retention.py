@@ -12,6 +12,7 @@ from iris.base.errors import InputError, NotFoundError
 from iris.base.ids import CameraId, NodeId, parse_id
 from iris.base.timebase import US_PER_S, format_rfc3339
 from iris.contracts.names import operation_workflow_id
+from iris.contracts.retention import PASS_EVERY_S
 from iris.domain.operation import OperationKind, RemovalReason
 from iris.domain.status import SILENT_US
 from iris.domain.storage import StorageReport, storage_report
@@ -40,7 +41,7 @@ from web.api.services import Services
 from web.api.wire import WireObject, json_answer, page_answer, wire_storage, wire_time
 
 # The schedule's interval, counted from 1970 as Temporal does.
-_PASS_EVERY_US: Final = 60 * US_PER_S
+_PASS_EVERY_US: Final = PASS_EVERY_S * US_PER_S
 _REASONS: Final = (RemovalReason.AGE, RemovalReason.SPACE)
 
 
