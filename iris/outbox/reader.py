@@ -71,11 +71,9 @@ class CameraDbReader:
         return [Gap(start, end, GapReason(reason)) for start, end, reason in rows]
 
     def newest_end_us(self, camera_id: CameraId) -> int | None:
-        """End of the newest durable segment."""
+        """End of the durable segment that was recorded last; after the clock was set back others may end later."""
         rows = self._query(
-            camera_id,
-            "SELECT max(end_us) FROM (SELECT end_us FROM segments WHERE state = 'durable'"
-            " ORDER BY start_us DESC LIMIT 16)",
+            camera_id, "SELECT end_us FROM segments WHERE state = 'durable' ORDER BY segment_id DESC LIMIT 1"
         )
         return rows[0][0] if rows else None
 

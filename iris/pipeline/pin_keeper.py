@@ -4,7 +4,7 @@ The index and the event rows are the truth; `sync` compares them with what is pi
 a restart costs nothing but another look. Used by the drain thread alone.
 
 Bound: `pin_budget_seconds` of footage, and `pin_budget_share` of the disk for all cameras of the node together.
-Victim: the oldest pinned segment of this camera, recorded as a gap before its file goes.
+Victim: the pinned segment of this camera that was recorded first, recorded as a gap before its file goes.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ _UNKNOWN_LENGTH_US = 2_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Span:
+    """`segment_id` rises in the order of recording, which wall time does not where the clock was set back."""
+
+    segment_id: int
     start_us: int
     end_us: int
     size_bytes: int
@@ -60,8 +63,7 @@ class PinKeeper:
         self._clock = clock
         self._spans: dict[str, _Span] = {}  # what is pinned, by base name of the segment
         self._pinned: dict[str, set[str]] = {}  # the same by event
-        self._lost: set[str] = set()  # gone before they could be pinned: said once
-        self._dropped_until_us: int | None = None
+        self._lost: set[str] = set()  # gone before they could be pinned, or dropped beyond the budget: never again
         self._measured_us: int | None = None
         for event_id in outbox.event_ids():
             self._pinned[event_id] = set(files.pinned_names(event_id))
@@ -96,11 +98,11 @@ class PinKeeper:
         mine = self._pinned.setdefault(event_id, set())
         for segment in self._index.segments_between(self._camera_id, start_us, end_us):
             name = PurePosixPath(segment.path).name
-            if name in mine or name in self._lost or self._given_up(segment):
+            if name in mine or name in self._lost:
                 continue
             if self._files.pin(event_id, segment):
                 mine.add(name)
-                self._spans[name] = _Span(segment.start_us, segment.end_us, segment.size_bytes)
+                self._spans[name] = _span_of(segment)
             else:
                 self._lost.add(name)
                 get_logger(camera_id=self._camera_id).error("segment_gone_before_pin", event_id=event_id, segment=name)
@@ -116,9 +118,6 @@ class PinKeeper:
         still = set[str]().union(*self._pinned.values())
         self._spans = {name: span for name, span in self._spans.items() if name in still}
 
-    def _given_up(self, segment: Segment) -> bool:
-        return self._dropped_until_us is not None and segment.end_us <= self._dropped_until_us
-
     def _complete(self, window: ClosedWindow) -> bool:
         """Whether the window's end is recorded, or known not to be."""
         newest_us = self._index.newest_end_us(self._camera_id)
@@ -131,13 +130,13 @@ class PinKeeper:
     def _keep_budget(self) -> None:
         excess_us = self.pinned_us - self._budget_us
         excess_bytes = self._excess_bytes()
-        for name in sorted(self._spans, key=lambda name: self._spans[name].start_us):
+        for name in sorted(self._spans, key=lambda name: self._spans[name].segment_id):
             if excess_us <= 0 and excess_bytes <= 0:
                 return
             span = self._spans[name]
             # The gap first: footage may go with its gap recorded twice over, never without.
             self._outbox.record_dropped(span.start_us, span.end_us)
-            self._dropped_until_us = max(span.end_us, self._dropped_until_us or 0)
+            self._lost.add(name)
             for event_id, names in self._pinned.items():
                 if name in names:
                     self._files.unpin(event_id, name)
@@ -162,11 +161,15 @@ class PinKeeper:
         starts = {name: _start_of(name) for name in names}
         first_us, last_us = min(starts.values()), max(starts.values())
         rows = self._index.segments_between(self._camera_id, first_us, last_us + 1)
-        known = {PurePosixPath(row.path).name: _Span(row.start_us, row.end_us, row.size_bytes) for row in rows}
+        known = {PurePosixPath(row.path).name: _span_of(row) for row in rows}
         self._spans = {
-            name: known.get(name) or _Span(start_us, start_us + _UNKNOWN_LENGTH_US, 0)
+            name: known.get(name) or _Span(0, start_us, start_us + _UNKNOWN_LENGTH_US, 0)
             for name, start_us in starts.items()
         }
+
+
+def _span_of(segment: Segment) -> _Span:
+    return _Span(segment.segment_id, segment.start_us, segment.end_us, segment.size_bytes)
 
 
 def _start_of(name: str) -> int:
