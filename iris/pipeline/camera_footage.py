@@ -128,7 +128,7 @@ class NodeCameraFootage:
                 failpoint("camera_purge.after_folder")
             for path in self._moved_aside(camera):
                 remove_tree(path, progress)
-            # A connection to a file that is gone could take the next one's write-ahead log with it when it is closed.
+            # A file that somebody has open keeps its place on the disk, and what is in it.
             self._index.forget(camera)
             self._remove_own_file(camera)
             failpoint("camera_purge.before_marks")

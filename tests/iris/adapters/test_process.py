@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-import threading
 from pathlib import Path
 
 import pytest
@@ -20,16 +20,21 @@ def test_lock_is_refused_when_another_holds_it(tmp_path: Path) -> None:
     os.close(hold_lock(tmp_path / "a.lock", patience_s=0))
 
 
-def test_lock_is_of_the_file_that_has_the_name_when_it_was_removed_while_somebody_waited(tmp_path: Path) -> None:
+def test_lock_is_of_the_file_that_has_the_name_when_it_was_removed_between_opening_and_locking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "a.lock"
+    flock, removed = fcntl.flock, []
+
+    def late(descriptor: int, operation: int) -> None:
+        if not removed:
+            path.unlink()  # by its holder, whose lock ended with it
+            removed.append(path)
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
     held = hold_lock(path, patience_s=0)
-    got: list[int] = []
-    waiting = threading.Thread(target=lambda: got.append(hold_lock(path, patience_s=10)))
-    waiting.start()
-    path.unlink()
-    os.close(held)
-    waiting.join(10)
-    assert os.fstat(got[0]).st_ino == path.stat().st_ino, "a lock that nobody else can see locks nobody out"
+    assert os.fstat(held).st_ino == path.stat().st_ino, "a lock that nobody else can see locks nobody out"
     with pytest.raises(ConflictError):
         hold_lock(path, patience_s=0)
-    os.close(got[0])
+    os.close(held)

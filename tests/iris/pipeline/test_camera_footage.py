@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -230,6 +231,7 @@ def test_next_file_of_the_camera_is_whole_when_the_old_one_was_being_read(place:
     assert len(place.camera.reader.known_events(place.camera.camera_id)) == 1
     place.camera._db.close()
     place.footage.purge(place.camera_id, quiet)
+    assert not [name for name in opened_files() if place.camera_id in name], "a removed file that is open is not gone"
     new = CameraDb(camera_db_path(place.data_dir, place.camera_id))
     message = event_message(2, camera_id=place.camera_id)
     with new.transaction() as connection:
@@ -242,3 +244,12 @@ def test_next_file_of_the_camera_is_whole_when_the_old_one_was_being_read(place:
     reader.close()
     new.close()
     assert [event.event_id for event in reader.known_events(place.camera.camera_id)] == [message.event_id]
+
+
+def opened_files() -> list[str]:
+    """What this process has open, as the kernel names it."""
+    names = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            names.append(str(descriptor.readlink()))
+    return names
