@@ -121,6 +121,7 @@ def test_events_of_the_camera_come_in_pages_by_id(place: Place) -> None:
 def test_purge_leaves_nothing_of_the_camera_and_all_of_others(place: Place, tmp_path: Path) -> None:
     place.accept(1)
     place.workshop.assemble(place.request, quiet)
+    place.workshop.release(EventRef(EVENT, place.camera_id, NODE))
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").write_bytes(b"x")
