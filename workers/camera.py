@@ -60,6 +60,9 @@ class _Process:
         start = start_from_json(message)
         # The descriptor is kept open by this frame for the life of the process: it is the one-writer lock.
         lock = hold_lock(data_dir / "node" / f"{start.spec.camera_id}.lock", patience_s=LOCK_PATIENCE_S)
+        if self._stop.stopped:  # told to leave while it waited for the lock: the camera may be gone by now
+            os.close(lock)
+            return 0
         from workers.wiring.camera import build_camera
 
         runtime = build_camera(start, data_dir, on_outbox=self._say_outbox, on_forgotten=self._say_forgotten)
