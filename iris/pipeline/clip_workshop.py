@@ -38,6 +38,7 @@ from iris.domain.event import EndReason, EventState
 from iris.domain.segment import GapReason, Segment
 from iris.media.clip_plan import RUN_BORDER_US, ClipGroup, ClipPlan, Recorded, Span, plan_clip
 from iris.pipeline.camera_gate import CameraGate
+from iris.pipeline.clip_receipt import keep_receipt, read_receipt
 from iris.ports import Clock, OutboxReader, ProgressSink, SegmentIndexReader
 
 # Beside one GOP: the holes that a plan calls none, and rounding.
@@ -215,6 +216,9 @@ class NodeClipWorkshop:
                 self._busy.discard(event_id)
 
     def _assemble(self, request: AssembleClip, progress: ProgressSink) -> ClipResult:
+        made_before = read_receipt(self._data_dir, request)
+        if made_before is not None:
+            return made_before
         camera_id, window = CameraId(request.camera_id), Span(request.window_start_us, request.window_end_us)
         segments = self._index.segments_between(camera_id, window.start_us, window.end_us)
         gaps = self._index.gaps_between(camera_id, window.start_us, window.end_us)
@@ -234,7 +238,10 @@ class NodeClipWorkshop:
             if lost:  # footage that was durable once: somebody should look at the disk
                 reasons = {str(reason): count for reason, count in Counter(lost.values()).items()}
                 get_logger(event_id=request.event_id).error("recorded segments are unusable", segments=reasons)
-            return _result(plan, files)
+            result = _result(plan, files)
+            if files:
+                keep_receipt(self._data_dir, request, result)
+            return result
 
     def _checked(
         self, request: AssembleClip, segments: list[Segment], progress: ProgressSink
@@ -300,11 +307,10 @@ class NodeClipWorkshop:
 
     def _drop_surplus(self, request: AssembleClip, drafts: list[_Draft]) -> None:
         """Remove files of an earlier attempt that made more of them, so that each file has its row."""
-        if drafts:
-            finals = {draft.final for draft in drafts}
-            for file in drafts[0].final.parent.glob(f"{request.event_id}*.mp4"):
-                if file not in finals:
-                    unlink_durably(file)
+        finals = {draft.final for draft in drafts}
+        for file in self._clip_path(request, 0).parent.glob(f"{request.event_id}*.mp4"):
+            if file not in finals:
+                unlink_durably(file)
 
     def _clip_path(self, request: AssembleClip, number: int) -> Path:
         name = f"{request.event_id}.{number}.mp4" if number else f"{request.event_id}.mp4"
