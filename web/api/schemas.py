@@ -152,14 +152,6 @@ class CameraQuery(BaseModel):
     cursor: str | None = Field(None, max_length=200)
 
 
-class CameraRemovalQuery(BaseModel):
-    """How the events of a camera are treated when they have to go."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    include_held: bool = Field(default=False, description="whether events on hold go too; else they are a conflict")
-
-
 class EventDeleteQuery(BaseModel):
     """Which events go: those of the filters, or all. Nothing at all is refused."""
 
@@ -188,16 +180,6 @@ class HoldPut(_Request):
     """Why an event must be kept, in the words of who wants it."""
 
     note: Annotated[str, Field(max_length=500), AfterValidator(_note)] = ""
-
-
-class OperationQuery(BaseModel):
-    """Which page of operations."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: OperationKindName | None = None
-    limit: int = Field(50, ge=1, le=500)
-    cursor: str | None = Field(None, max_length=200)
 
 
 class _Answer(BaseModel):
@@ -396,10 +378,3 @@ class Operation(_Answer):
     created_at: str
     updated_at: str
     finished_at: str | None
-
-
-class OperationPage(_Answer):
-    """Operations, newest first."""
-
-    items: list[Operation]
-    next_cursor: str | None

@@ -17,6 +17,7 @@ from web.api.accepted import accepted, start_now
 from web.api.camera_edit import draft_of, leads_elsewhere, patch_of
 from web.api.deps import CameraIdDep, Responses, ServicesDep, media, problems
 from web.api.node_vitals import gone_node_of
+from web.api.removal_schemas import CameraRemovalQuery
 from web.api.schemas import (
     Camera,
     CameraCreate,
@@ -24,7 +25,6 @@ from web.api.schemas import (
     CameraPage,
     CameraPatch,
     CameraQuery,
-    CameraRemovalQuery,
     DetectClasses,
     Operation,
 )
