@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query, Response
 
 from iris.domain.operation import OperationKind
 from web.api.deps import OperationIdDep, ServicesDep, problems
-from web.api.schemas import Operation, OperationPage, OperationQuery
+from web.api.operation_schemas import OperationPage, OperationQuery
+from web.api.schemas import Operation
 from web.api.wire import json_answer, page_answer, wire_operation
 
 
