@@ -1,14 +1,16 @@
 """Hands the outbox rows of this node's cameras over to Temporal: per event in order, never lost, never parked.
 
 Each message is complete, so of several waiting messages of one event only the newest is sent. Events do not wait for
-one another; only when Temporal itself is away does everything wait. Belongs to one event loop; files are read and
-written in threads. Victim of its bound: none - beyond `most_pending` events it reads no further until some are sent.
+one another, nor cameras for one with many; only when Temporal itself is away does everything wait. Belongs to one
+event loop; files are read and written in threads. Victim of its bound: none - beyond `most_pending` events it reads no
+further until some are sent.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -91,6 +93,8 @@ class Relay:
         self._pending: dict[str, _Pending] = {}
         self._scanned: dict[CameraId, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._turn = itertools.count(1)
+        self._turns: dict[str, int] = {}  # of each camera, when it was served last
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         # A round has read rows that it has not added yet: what is forgotten must not come back by it.
@@ -237,18 +241,25 @@ class Relay:
 
     def _deliver_what_is_due(self) -> None:
         """Start deliveries into free slots; a single one while it is not known whether Temporal is back."""
-        now_us = self._clock.monotonic_us()
         slots = 1 if self._away_attempt else self._timing.slots
+        while len(self._tasks) < slots and (waiting := self._next_due()) is not None:
+            waiting.in_flight = True
+            self._turns[waiting.newest.camera_id] = next(self._turn)
+            task = asyncio.create_task(self._deliver(waiting))
+            self._tasks.add(task)
+            task.add_done_callback(self._delivery_ended)
+
+    def _next_due(self) -> _Pending | None:
+        """What waits longest of the camera whose turn is longest ago: a camera with many events holds no other up."""
+        now_us = self._clock.monotonic_us()
         if now_us < self._resume_us:
-            return
+            return None
+        first: dict[str, _Pending] = {}
         for waiting in self._pending.values():
-            if len(self._tasks) >= slots:
-                return
             if not waiting.in_flight and waiting.due_us <= now_us:
-                waiting.in_flight = True
-                task = asyncio.create_task(self._deliver(waiting))
-                self._tasks.add(task)
-                task.add_done_callback(self._delivery_ended)
+                first.setdefault(waiting.newest.camera_id, waiting)
+        camera_id = min(first, key=lambda camera_id: self._turns.get(camera_id, 0), default=None)
+        return None if camera_id is None else first[camera_id]
 
     def _delivery_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -120,6 +120,22 @@ async def test_relay_goes_on_with_other_events_when_one_cannot_be_delivered_now(
         await until(lambda: scene.starter.kinds(EVENT) == ["opened"])
 
 
+async def test_relay_serves_cameras_in_turns_when_one_of_them_has_many_events(scene: Scene) -> None:
+    scene.starter.away = True
+    for number in range(20):
+        scene.outbox.write(opened(START_US, event_id=f"{EVENT[:-2]}{number:02d}"))
+    for number in range(3):
+        scene.outbox.write(opened(START_US, event_id=f"{OTHER_EVENT[:-2]}f{number}", camera_id="f" + OTHER_CAMERA[1:]))
+    async with scene.running(RelayTiming(interval_s=0.01, slots=1)) as relay:
+        await until(lambda: relay.figures().depth == 23)
+        scene.starter.away = False
+        scene.clock.advance_s(30)
+        await until(lambda: len(scene.starter.delivered) == 23)
+    served = [message.camera_id == CAMERA for message in scene.starter.delivered]
+    # Each in its turn until the quiet camera is through; which of them is first does not matter.
+    assert served[:6] in ([True, False] * 3, [False, True] * 3)
+
+
 async def test_relay_buries_a_message_with_its_reason_when_it_is_refused_for_good(scene: Scene) -> None:
     scene.starter.refused.add(EVENT)
     scene.outbox.write(opened(START_US), opened(START_US, event_id=OTHER_EVENT, camera_id=OTHER_CAMERA))
