@@ -162,11 +162,16 @@ class Relay:
     async def rebuild(self) -> None:
         """Ask Temporal for each delivered, unfinished event; then read the outbox again for what it does not know.
 
+        An event without rows is finished: it came to its end while a delivery whose answer was lost was made again.
+
         Raises:
             UnavailableError, ConfigError: Temporal cannot be asked.
         """
         unfinished = await asyncio.to_thread(self._marks.unfinished_events)
         for camera_id, event_id in unfinished:
+            if not await asyncio.to_thread(self._has_rows, camera_id, event_id):
+                await asyncio.to_thread(self._marks.forget, [event_id])
+                continue
             if await self._starter.knows(event_id):
                 continue
             await asyncio.to_thread(self._marks.forget, [event_id])
@@ -175,6 +180,12 @@ class Relay:
         self._scanned.clear()
         if unfinished or not self._pending:
             self._came_back()
+
+    def _has_rows(self, camera_id: CameraId, event_id: str) -> bool:
+        try:
+            return bool(self._outbox.rows_of_event(camera_id, event_id))
+        except IrisError:  # said by the scan; as long as nobody can tell, the mark stays
+            return True
 
     async def forget_camera(self, camera_id: CameraId) -> None:
         """Drop whatever waits of a camera whose own file is gone, and its marks; on the relay's event loop.

@@ -178,6 +178,17 @@ async def test_relay_delivers_unfinished_events_anew_when_temporal_lost_its_data
     assert scene.starter.delivered == [closed(first)]
 
 
+async def test_relay_drops_the_mark_of_an_event_without_rows_when_it_audits(scene: Scene) -> None:
+    # What is left where an answer was lost: the event ended and was forgotten, then its delivery was made again.
+    scene.marks.mark_delivered(closed(opened(START_US)))
+    scene.marks.mark_delivered(closed(opened(START_US, event_id=OTHER_EVENT, camera_id=OTHER_CAMERA)))
+    scene.outbox.write(opened(START_US, event_id=OTHER_EVENT, camera_id=OTHER_CAMERA))
+    scene.starter.known = {EVENT, OTHER_EVENT}
+    async with scene.running():
+        await until(lambda: len(scene.marks.unfinished_events()) == 1)
+    assert scene.marks.unfinished_events() == [(OTHER_CAMERA, OTHER_EVENT)]
+
+
 async def test_relay_reads_other_cameras_when_one_file_is_broken(scene: Scene) -> None:
     scene.outbox.write(opened(START_US), opened(START_US, event_id=OTHER_EVENT, camera_id=OTHER_CAMERA))
     scene.outbox.unreadable.add(CAMERA)
