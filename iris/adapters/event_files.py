@@ -6,6 +6,7 @@ watched is read to its end through the descriptor that is open.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -13,11 +14,13 @@ from iris.adapters.media_files import fsync_dir, translated
 from iris.adapters.pins import release_pins
 from iris.base.failpoint import failpoint
 from iris.base.ids import parse_id
-from iris.contracts.removal import EventPlace, PurgedFiles, RemovedEvents
+from iris.contracts.removal import PurgedFiles, RemovedEvents
 from iris.ports import ProgressSink
 
 # Often enough for a heartbeat, seldom enough to cost nothing.
 _TELL_EVERY: Final = 20
+# File names begin with the event's id; ids are of one length, so none is the beginning of another.
+_ID_LENGTH: Final = 36
 
 
 class DiskEventFiles:
@@ -39,8 +42,9 @@ class DiskEventFiles:
             parse_id(place.event_id, field="event_id")
             parse_id(place.camera_id, field="camera_id")
         file_count = size_bytes = 0
+        found = self._files_by_event(removed)
         for number, place in enumerate(removed.events):
-            for path in self._files_of(place):
+            for path in found.get(place.event_id, ()):
                 file_count += 1
                 size_bytes += _unlink(path)
             file_count += release_pins(self._data_dir, place.event_id)
@@ -53,12 +57,23 @@ class DiskEventFiles:
                 fsync_dir(folder)
         return PurgedFiles(file_count, size_bytes)
 
-    def _files_of(self, place: EventPlace) -> list[Path]:
-        """Clips and thumbnail with what is half-made; ids are of one length, so none is the beginning of another."""
-        found = []
+    def _files_by_event(self, removed: RemovedEvents) -> dict[str, list[Path]]:
+        """Clips and thumbnails with what is half-made; each folder is read once, however many events it holds."""
+        wanted = {place.event_id for place in removed.events}
+        cameras = {place.camera_id for place in removed.events}
+        found: dict[str, list[Path]] = {}
         with translated("look for the files of an event"):
-            for folder in (self._data_dir / "recordings" / place.camera_id, self._data_dir / "thumbnails"):
-                found += sorted(folder.glob(f"{place.event_id}*"))
+            for folder in (
+                *(self._data_dir / "recordings" / camera for camera in cameras),
+                self._data_dir / "thumbnails",
+            ):
+                if not folder.is_dir():
+                    continue
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        event_id = entry.name[:_ID_LENGTH]
+                        if event_id in wanted:
+                            found.setdefault(event_id, []).append(Path(entry.path))
         return found
 
 
