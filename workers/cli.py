@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--accept-empty", metavar="FOLDER", action="append", default=[],
         help="with --repair: FOLDER lost its mark because its files are gone for good")  # fmt: skip
     backup = add("backup", _backup, "Make a backup, while Iris runs or not",
-                 "Database, clips, pictures, footage of unfinished events; not the keys in DATA_DIR/secrets.")  # fmt: skip
+                 "Database, clips, pictures, footage of unfinished events; no keys of DATA_DIR/secrets.")  # fmt: skip
     backup.add_argument("target", nargs="?", metavar="TARGET", help="folder of backups (default: BACKUP_DIR)")
     restore = add("restore", _restore, "Restore a backup, and check the result", "Iris must be stopped.")
     restore.add_argument("backup", metavar="BACKUP", help="its folder, its name in BACKUP_DIR, or: newest")
