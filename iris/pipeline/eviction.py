@@ -23,6 +23,7 @@ from iris.contracts.retention import EvictedEvents, EvictEvents
 from iris.domain.operation import RemovalReason
 from iris.domain.storage import DiskFigures
 from iris.pipeline.clock_watch import ClockWatch
+from iris.pipeline.room_ledger import RoomLedger
 from iris.ports import Clock, EventFiles, ProgressSink
 from iris.retention.planner import Candidate, most_by_age, plan_removal
 from iris.retention.policy import RetentionPolicy
@@ -122,6 +123,7 @@ class Evictor:
         self._lock = threading.Lock()
         self._age_scanned_us: int | None = None
         self._making_room = False
+        self._ledger = RoomLedger(parts.clock)
         self.state = EvictionState()
 
     def policy(self) -> RetentionPolicy:
@@ -151,6 +153,8 @@ class Evictor:
         self.finish_burials()
         if request.confirmed:
             self._parts.watch.confirm()
+        if request.operation_id is not None:
+            self._ledger.clear()
         this = _Pass(request.operation_id, progress, self._parts.clock.monotonic_us() + _PART_US)
         if request.operation_id is not None or request.confirmed or self.age_scan_is_due(policy):
             self._by_age(policy, this, confirmed=request.confirmed)
@@ -270,20 +274,31 @@ class Evictor:
 
     def _for_space(self, policy: RetentionPolicy, this: _Pass, coming_bytes: int = 0) -> None:
         after: tuple[int, str] | None = None
-        begun = False
-        while not (begun and self._time_is_up(this)):
+        began: DiskFigures | None = None
+        freed_before = this.totals.freed_bytes
+        while began is None or not self._time_is_up(this):
             with self._lock:
                 disk = self._projected(coming_bytes)
                 # Once begun it goes on down to low water, also where an earlier part was cut off.
                 self._making_room = self._making_room or room_is_due(policy, disk)
                 need = excess_bytes(policy, disk) if self._making_room else 0
-                begun = True
                 if need == 0:
                     self._making_room, self.state.nothing_left = False, None
+                    self._ledger.clear()
                     return
                 shared = self._parts.shared
                 if shared is not None and shared.give_back():
                     continue  # footage that only a backup beside the store still holds goes before any event
+                if began is None and not self._ledger.may_remove(disk):
+                    if self._ledger.in_vain:
+                        self._complain(self._ledger.complaint(disk), loudly=True)
+                    return
+                began = began or disk
+                freed = this.totals.freed_bytes - freed_before
+                need = min(need, excess_bytes(policy, began) - freed)
+                if need <= 0:
+                    self._ledger.not_seen(began, freed)
+                    return
                 with self._parts.store.reading() as work:
                     found = work.retention.removable(self._parts.node_id, limit=PAGE, after=after)
                 # Where a backup is being made on this disk, nothing is removed in vain.
@@ -311,9 +326,11 @@ class Evictor:
             f"the disk is {disk.used_share:.0%} full and no event is left that may go: "
             f"{totals.held_count} are on hold, {totals.unfinished_count} are not finished"
         )
+        self._complain(sentence, loudly=is_critical(policy, disk))
+
+    def _complain(self, sentence: str, *, loudly: bool) -> None:
         if self.state.nothing_left is None:
-            say = get_logger().error if is_critical(policy, disk) else get_logger().warning
-            say("no room can be made", reason=sentence)
+            (get_logger().error if loudly else get_logger().warning)("no room can be made", reason=sentence)
         self.state.nothing_left = sentence
 
     def _remove(self, page: Sequence[Candidate], reason: RemovalReason, this: _Pass) -> None:

@@ -56,9 +56,11 @@ class KeptFootage:
     paired: bool = True
     write_bytes_per_s: float = 0.0
     slow_s: float = 0.0
+    gives_back_after_s: float | None = None
     refuses: bool = False
 
     def __post_init__(self) -> None:
+        self._used: list[tuple[int, int]] = []
         self.files = DiskEventFiles(self.data_dir)
         self.restarted().watch_clock()
 
@@ -82,6 +84,10 @@ class KeptFootage:
         self.clock.advance_s(self.slow_s)
         clips = sum(path.stat().st_size for path in self.data_dir.glob("recordings/*/*.mp4"))
         used = min(self.disk_bytes, clips + self.foreign_bytes)
+        if self.gives_back_after_s is not None:
+            now_us = self.clock.monotonic_us()
+            self._used.append((now_us, used))
+            used = max(seen for at_us, seen in self._used if now_us - at_us < self.gives_back_after_s * 1e6)
         return DiskFigures(used, self.disk_bytes - used, self.write_bytes_per_s)
 
     def keep(self, number: int, *, age_days: float | None = None, held: bool = False, label: str = "person") -> str:

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from iris.base.errors import DiskFullError
 from iris.base.ids import CameraId, RunId
+from iris.contracts.retention import EvictEvents
 from iris.domain.segment import Segment
 from iris.pipeline.space_guard import PATIENCE_US, SpaceGuard, WriteRate
 from iris.retention.policy import RetentionPolicy
@@ -215,3 +216,38 @@ def test_write_rate_is_that_of_the_cameras_that_record_now(node: KeptFootage) ->
     assert rate.bytes_per_s() == 1000
     node.clock.advance_s(90)
     assert rate.bytes_per_s() == 0
+
+
+def test_guard_stops_and_says_so_when_removing_makes_no_room(node: KeptFootage) -> None:
+    node.gives_back_after_s = 1e9  # a snapshot holds all of it
+    fill(node, 93)
+    guard = guard_of(node)
+    with capture_logs() as logs:
+        for _ in range(20):
+            guard.look()
+            node.clock.advance_s(60)
+    assert len(node.events()) == 80, "what was needed went, and no more"
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["no room can be made"]
+    report = guard.report()
+    assert report is not None
+    assert "makes no room" in (report.alarm or "")
+    node.evictor.run(EvictEvents(node.operation()), lambda step, done, total: None)
+    assert len(node.events()) == 67, "a person may try again"
+    node.gives_back_after_s = None
+    guard.look()
+    report = guard.report()
+    assert report is not None
+    assert report.alarm is None
+
+
+def test_guard_removes_no_more_while_the_disk_gives_room_back_late(node: KeptFootage) -> None:
+    node.gives_back_after_s = 6
+    fill(node, 93)
+    guard = guard_of(node)
+    for _ in range(30):
+        guard.look()
+        node.clock.advance_s(2)
+    assert len(node.events()) == 80
+    report = guard.report()
+    assert report is not None
+    assert report.alarm is None
