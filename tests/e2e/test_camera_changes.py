@@ -89,7 +89,8 @@ def test_name_changes_nothing_running_and_tuning_goes_on_with_the_open_event(sce
     wait_until(lambda: not camera_pids(iris), 20, "the process has ended")
     (event,) = wait_until(iris.terminal_events, 40, "its clip arrives although the camera is off")
     assert (event["id"], event["end_reason"], event["state"]) == (event_id, "stopped", "partial")
-    assert {gap["reason"] for gap in event["gaps"]} == {"stopped"}
+    # Somebody may have been there before the camera's first picture.
+    assert {gap["reason"] for gap in event["gaps"]} - {"not_started"} == {"stopped"}
     assert iris.status(camera_id)["state"] == "disabled"
     assert iris.call("POST", f"/api/cameras/{camera_id}/enable").status_code == 200
     wait_until(scenery.recording, 30, "it records again")
