@@ -79,7 +79,7 @@ def test_name_changes_nothing_running_and_tuning_goes_on_with_the_open_event(sce
         wait_until(partial(scenery.recorded_after, again_us + 1_000_000), 30, "a durable segment of the new process")
         gaps.append(longest_gap_s(scenery, moment_us))
     print(f"not recorded at a change of tuning: {gaps} s")
-    assert max(gaps) <= 5
+    assert max(gaps) <= 10, "two seconds on a machine at rest"
     pids = camera_pids(iris)
     scenery.patch(detect_url=scenery.camera.url)
     wait_until(partial(scenery.restarted, pids), 30, "restarted with a substream")

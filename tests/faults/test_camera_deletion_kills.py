@@ -87,7 +87,7 @@ VICTIMS = ("camera", "node", "api", "node", "camera")
 
 def strike(iris: RunningIris, operation_id: str, kills: int, total: int) -> list[str]:
     """kill -9 of the worker and another part, `kills` times, spread over the rows and files of `total` events."""
-    killed = []
+    killed: list[str] = []
     for number, victim in enumerate(VICTIMS[:kills]):
         wait_until(
             partial(has_done, iris, operation_id, 2 * total * number // kills), 120, f"it goes on: {iris.log()[-3000:]}"

@@ -24,7 +24,8 @@ def test_lock_is_of_the_file_that_has_the_name_when_it_was_removed_between_openi
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.lock"
-    flock, removed = fcntl.flock, []
+    flock = fcntl.flock
+    removed: list[Path] = []
 
     def late(descriptor: int, operation: int) -> None:
         if not removed:

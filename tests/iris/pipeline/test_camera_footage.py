@@ -176,7 +176,7 @@ class Assembly:
         self.result: Future[ClipResult] = self._pool.submit(place.workshop.assemble, place.request, self._report)
         assert self.begun.wait(10)
 
-    def _report(self, _step: str, _done: int, _total: int) -> None:
+    def _report(self, step: str, done: int, total: int) -> None:
         self.begun.set()
         assert self._go_on.wait(10)
 
