@@ -173,7 +173,11 @@ class TemporalServer:
     def _move_unfinished_aside(self) -> None:
         """A first start that was killed half-way leaves a schema that nobody ever completes."""
         database = self._folder / "iris.db"
-        if not database.exists() or self._mark.exists():
+        if not database.exists():
+            # Somebody removed the file: what comes is a first start again, and may be killed half-way too.
+            self._mark.unlink(missing_ok=True)
+            return
+        if self._mark.exists():
             return
         suffix = f".unfinished-{self._clock.wall_us()}"
         for name in ("iris.db", "iris.db-wal", "iris.db-shm"):

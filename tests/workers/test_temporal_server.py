@@ -85,6 +85,26 @@ async def test_server_starts_afresh_when_the_first_start_was_killed_half_way(tmp
     assert (folder / "iris.db").stat().st_size > 0
 
 
+async def test_server_starts_anew_when_its_file_was_removed_and_the_next_first_start_was_killed(tmp_path: Path) -> None:
+    folder = tmp_path / "temporal"
+    server = make_server(tmp_path)
+    await server.start()
+    await server.stop()
+    for file in folder.glob("iris.db*"):
+        if not file.name.endswith(".healthy"):
+            file.unlink()
+    killed = make_server(tmp_path)
+    await killed.stop(patience_s=0)
+    await killed.start()  # ended as soon as it is there
+    (folder / "iris.db").write_bytes(b"")  # what such a start may leave: a file without a schema
+    again = make_server(tmp_path)
+    await again.start()
+    try:
+        assert await (await connect(again.address)).service_client.check_health()
+    finally:
+        await again.stop()
+
+
 async def test_server_takes_the_next_free_port_when_the_wanted_one_is_taken(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
