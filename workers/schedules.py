@@ -222,9 +222,12 @@ def _schedule(line: ScheduleLine) -> Schedule:
         ),
         spec=ScheduleSpec(
             intervals=[
-                ScheduleIntervalSpec(every=timedelta(seconds=line.every_s), offset=timedelta(seconds=line.offset_s))
+                # None where it is zero: so the server answers, and an unchanged line is seen to be unchanged.
+                ScheduleIntervalSpec(
+                    every=timedelta(seconds=line.every_s), offset=timedelta(seconds=line.offset_s) or None
+                )
             ],
-            jitter=timedelta(seconds=line.jitter_s),
+            jitter=timedelta(seconds=line.jitter_s) or None,
         ),
         policy=SchedulePolicy(overlap=line.overlap, catchup_window=timedelta(seconds=line.catch_up_s)),
         state=ScheduleState(note=line.note),

@@ -115,7 +115,11 @@ async def test_pause_and_note_of_an_operator_stay_when_the_line_changes(
     assert found.schedule.action.workflow == "Another"
 
 
-async def test_schedule_is_updated_only_when_its_line_changed(client: Client, address: str, line: ScheduleLine) -> None:
+@pytest.mark.parametrize("shift_s", [0.0, 60.0])
+async def test_schedule_is_updated_only_when_its_line_changed(
+    client: Client, address: str, line: ScheduleLine, shift_s: float
+) -> None:
+    line = replace(line, offset_s=shift_s, jitter_s=shift_s)
     await keeper(address, line).ensure()
     before = await described(client, line.schedule_id)
     await keeper(address, line).ensure()
