@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 
-from iris.adapters.media_files import sha256_of, storage_error
+from iris.adapters.media_files import WholeFile, sha256_of, storage_error
 from iris.base.errors import CorruptMediaError, StorageError
 from iris.base.timebase import US_PER_S, format_rfc3339, media_to_us
 from iris.domain.segment import GapReason, Segment
@@ -40,6 +40,8 @@ _NO_ANALYSIS = {"codec_whitelist": "none", "analyzeduration": "1", "fpsprobesize
 # Place for the clip's index in front of its media: 44 bytes a packet at most in the tables of an MP4 (time, order,
 # size, place, chunk, keyframe), and the rest. Written once that way; `faststart` would copy the whole file again.
 _INDEX_BYTES = 8_192
+# A write is a call back into Python: few of them for a large file.
+_BUFFER_BYTES = 1 << 20
 _INDEX_BYTES_PER_PACKET = 48
 _LONG_AGO_S = Fraction(-1_000_000)
 # Wall time of a run is slewed by this much of it at most, and rounded to microseconds and ticks.
@@ -156,14 +158,15 @@ def _storage_error(error: Exception, what: str) -> StorageError:
 def _writing(target: Path, sources: Sequence[ClipSource]) -> Iterator[OutputContainer]:
     packets = sum(source.segment.video_packet_count + source.segment.audio_packet_count for source in sources)
     index_bytes = _INDEX_BYTES + _INDEX_BYTES_PER_PACKET * packets
-    output = av.open(str(target), "w", format="mp4", options={"moov_size": str(index_bytes)})
-    try:
-        yield output
-    except BaseException:
-        with contextlib.suppress(av.FFmpegError, OSError):  # the first failure is the one to tell
-            output.close()
-        raise
-    output.close()
+    with WholeFile(target, "wb") as file:
+        output = av.open(file, "w", format="mp4", options={"moov_size": str(index_bytes)}, buffer_size=_BUFFER_BYTES)
+        try:
+            yield output
+        except BaseException:
+            with contextlib.suppress(av.FFmpegError, OSError):  # the first failure is the one to tell
+                output.close()
+            raise
+        output.close()
 
 
 @dataclass(slots=True)

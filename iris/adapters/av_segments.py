@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import av
 
-from iris.adapters.media_files import storage_error, translated
+from iris.adapters.media_files import WholeFile, storage_error, translated
 from iris.base.errors import CorruptMediaError, StorageError
 from iris.base.timebase import media_to_us, us_to_media
 from iris.domain.packet import CodecParams, EncodedPacket, MediaKind
@@ -98,11 +98,11 @@ class SegmentFile:
         """
         self.path = path
         with translated(f"make the segment {path.name}"):
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            self._file = WholeFile(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
         self._lead_us = AUDIO_LEAD_US if templates.audio is not None else 0
         self._shift: dict[MediaKind, int] = {}
         with _media_errors(f"make the segment {path.name}"):
-            self._output: OutputContainer = av.open(str(path), "w", format="mp4", options=_OPTIONS)
+            self._output: OutputContainer = av.open(self._file, "w", format="mp4", options=_OPTIONS)
             try:
                 self._streams = templates.add_to(self._output)
             except BaseException:
@@ -139,7 +139,7 @@ class SegmentFile:
         Raises:
             StorageError: The last fragment may be missing.
         """
-        with _media_errors(f"finish the segment {self.path.name}"):
+        with _media_errors(f"finish the segment {self.path.name}"), self._file:
             self._output.close()
 
     def abandon(self) -> None:
@@ -147,7 +147,7 @@ class SegmentFile:
         self._discard()
 
     def _discard(self) -> None:
-        with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+        with contextlib.suppress(av.FFmpegError, OSError, ValueError), self._file:
             self._output.close()
 
     def _begin(self, first: EncodedPacket, first_dts: int) -> None:

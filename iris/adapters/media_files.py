@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from iris.base.errors import DiskFullError, StorageError
 
@@ -63,6 +65,24 @@ def fsync_dir(path: Path) -> None:
     """
     with translated(f"write the folder {path.name} to the disk"):
         _fsync(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+class WholeFile(io.FileIO):
+    """A file for libavformat to write to: each write is whole or raises, and the descriptor is ours to close.
+
+    libavformat forgets its own descriptor where it cannot even write a header: on a full disk one each second.
+    """
+
+    def write(self, data: Any) -> int:
+        """All of `data`, in as many calls as the system needs.
+
+        Raises:
+            OSError: A part may be written.
+        """
+        rest = memoryview(data)
+        while rest:
+            rest = rest[super().write(rest) or 0 :]
+        return len(data)
 
 
 def rewrite(path: Path) -> None:

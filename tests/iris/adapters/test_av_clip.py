@@ -200,6 +200,8 @@ def test_mux_says_so_when_the_disk_is_full(camera: RecordedCamera, sound_film: P
     with pytest.raises(DiskFullError):
         mux_clip([chain(camera, camera.record(sound_film, T), T, T + 12 * S)], target, quiet)
     assert not target.is_symlink()
+    links = [str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
+    assert "/dev/full" not in links
 
 
 def test_mux_leaves_nothing_behind_when_its_caller_gives_up(

@@ -21,6 +21,7 @@ from iris.pipeline.recorder import Recorder, RecorderSpec, params_hash
 from tests.assets import skip_or_fail
 from tests.builders.packets import decoded_count, encoded_stream
 from tests.fakes.clock import SimulatedClock
+from tests.faults.disks import Ballast
 
 CAMERA = CameraId("0190a0a0-0000-7000-8000-000000000001")
 EVENT = "0190a0a0-0000-7000-8000-00000000000e"
@@ -332,3 +333,17 @@ def test_recorder_resumes_by_itself_when_a_full_disk_has_space_again(small_disk:
     assert full[0].end_us == after[0].start_us
     for segment in segments:
         assert decoded_count(bench.data_dir / segment.path) == segment.video_packet_count
+
+
+def test_recorder_leaves_no_file_open_when_the_disk_stays_full(small_disk: Path) -> None:
+    bench = Bench(small_disk.parent)
+    items = bench.run()
+    bench.recorder.handle_all(items[:20])
+    Ballast(small_disk).fill()
+    for item in items[20:]:
+        bench.clock.advance_s(1)
+        bench.recorder.handle_all([item])
+    assert bench.recorder.failure_count > 5
+    bench.recorder.close()
+    links = [str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
+    assert [link for link in links if str(small_disk) in link] == []
