@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,10 @@ def test_backup_under_load_restores_whole_on_another_folder(tmp_path: Path, roun
         goes_on(tmp_path / "data", tmp_path / "restored-0", {**settings, "BACKUP_DIR": ""})
 
 
+def records(iris: RunningIris, camera_id: str) -> bool:
+    return iris.status(camera_id).get("state") == "recording"
+
+
 def goes_on(old: Path, new: Path, settings: dict[str, str]) -> None:
     """A restored Iris with the old key: unfinished events end, cameras record, nothing is out of place."""
     shutil.copytree(old / "secrets", new / "secrets")
@@ -177,7 +182,7 @@ def goes_on(old: Path, new: Path, settings: dict[str, str]) -> None:
     store.close()
     with RunningIris(new, **settings) as iris:
         for camera_id in cameras:
-            wait_until(lambda c=camera_id: iris.status(c).get("state") == "recording", 60, "it records again")
+            wait_until(partial(records, iris, camera_id), 60, "it records again")
 
         def ended() -> bool:
             return waiting <= {event["id"] for event in iris.terminal_events(limit=500)}

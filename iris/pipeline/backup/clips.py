@@ -37,12 +37,14 @@ class ClipsState:
         began: Unfinished events without footage in the backup, and whether each has a window that is not empty.
         damaged: Sentences about files that are not as recorded.
         linked: How many files share their bytes with the store.
+        folders: Made already in this run of the step.
     """
 
     deleted: dict[str, dict[str, int]] = field(default_factory=dict)
     began: dict[str, bool] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
     linked: int = 0
+    folders: set[str] = field(default_factory=set)
 
 
 def backup_clips(
@@ -137,7 +139,10 @@ class _Event:
         return [entry]
 
     def _prepared(self, path: str) -> str:
-        private_dirs(self._folder, (self._folder / check_path(path)).parent)
+        parent = check_path(path).rpartition("/")[0]
+        if parent not in self._state.folders:
+            private_dirs(self._folder, self._folder / parent)
+            self._state.folders.add(parent)
         return path
 
 

@@ -105,7 +105,7 @@ def read_events(part: Path, node_id: str) -> Iterator[EventFiles]:
     with translated(f"read {path.name}"), path.open(encoding="utf-8") as file:
         for line in file:
             values = json.loads(line)
-            yield EventFiles(**{**values, "files": tuple(RecordedFile(**item) for item in values["files"])})
+            yield EventFiles(**{**values, "files": tuple(RecordedFile(*item) for item in values["files"])})
 
 
 def remove_state(part: Path, node_ids: list[str]) -> None:
@@ -144,6 +144,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return values
 
 
+def _line(event: EventFiles) -> dict[str, object]:
+    # By hand: for a hundred thousand events `asdict` would take a third of the whole backup's processor time.
+    return {
+        "event_id": event.event_id,
+        "node_id": event.node_id,
+        "terminal": event.terminal,
+        "has_window": event.has_window,
+        "files": [(file.path, file.size_bytes, file.sha256) for file in event.files],
+        "thumbnail_path": event.thumbnail_path,
+        "rows": event.rows,
+    }
+
+
 def _write_events(found: Iterator[EventFiles], part: Path, progress: ProgressSink) -> int:
     """One line per event into the folder of its node; answers how many finished ones have their files elsewhere."""
     elsewhere = 0
@@ -154,7 +167,7 @@ def _write_events(found: Iterator[EventFiles], part: Path, progress: ProgressSin
         }
         for number, event in enumerate(found, 1):
             if event.node_id in files:
-                files[event.node_id].write(json.dumps(asdict(event)).encode() + b"\n")
+                files[event.node_id].write(json.dumps(_line(event)).encode() + b"\n")
             else:
                 elsewhere += bool(event.files)
             if number % _TELL_EVERY == 0:

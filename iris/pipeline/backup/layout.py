@@ -169,7 +169,10 @@ class ListWriter:
         """One more file."""
         if self._file is None:
             self._file = open_private(self.path)
-        line = json.dumps({name: value for name, value in asdict(entry).items() if value is not None}) + "\n"
+        values: dict[str, object] = {"path": entry.path, "size_bytes": entry.size_bytes, "sha256": entry.sha256}
+        if entry.same_as is not None:
+            values["same_as"] = entry.same_as
+        line = json.dumps(values) + "\n"
         with translated("write the list of a backup"):
             self._file.write(line.encode())
         self._digest.update(line.encode())

@@ -172,9 +172,12 @@ def _restore_files(request: RestoreRequest, part: Path, progress: ProgressSink) 
         private_dirs(part, part / "node")
         with translated("write the id of the node"), open_private(part / "node" / "id") as file:
             file.write(f"{node.node_id}\n".encode())
+    folders: set[Path] = set()
     for number, (source, entry) in enumerate(_entries(request), 1):
         target = part / entry.path
-        private_dirs(part, target.parent)
+        if target.parent not in folders:
+            private_dirs(part, target.parent)
+            folders.add(target.parent)
         if target.exists():
             raise InputError(f"the backup names {entry.path} twice")
         _restore_file(source, target, entry, part)
