@@ -12,7 +12,7 @@ from dataclasses import dataclass
 class CameraRemovalStart:
     """Argument of the CameraDeletion and CameraRepoint workflows; what was asked for is in the operation's row.
 
-    `pages_per_run`: pages of events after which the workflow goes on in a run of its own, so that no history grows long.
+    `pages_per_run`: pages of events after which the workflow goes on in a run of its own, so that no history is long.
     """
 
     operation_id: str
