@@ -36,8 +36,9 @@ accept: dev temporal ## every acceptance line that a command can run, in all its
 		tests/iris/tracking/test_against_bytetrack.py tests/iris/store/test_release_databases.py
 	@$(MAKE) --no-print-directory bench
 
-faults: dev temporal ## kills, outages and hostile cameras, all rounds
-	@$(RUN) -m pytest -m "" --timeout=0 tests/faults
+faults: dev temporal ## kills, outages, power cuts and every other fault, the long form; two hours and more
+	@IRIS_FAULT_FORM=long $(RUN) -m pytest -s -m "" --timeout=0 tests/faults
+	@$(RUN) -m tests.faults.report
 
 lock: dev ## compile requirements/*.in anew
 	@$(UV_LOCK) requirements/bootstrap.in -o requirements/bootstrap.txt

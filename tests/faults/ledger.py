@@ -28,6 +28,9 @@ _MISSED_SHARE = 0.05  # the bound holds with 95 % confidence
 
 T = TypeVar("T")
 
+# The lines of this test process, for its last page.
+said: list[str] = []
+
 
 def is_long() -> bool:
     """Whether this is the long form."""
@@ -115,7 +118,7 @@ class Ledger:
     def line(self) -> str:
         """What is printed."""
         count = max(self.rounds, self.failures)
-        bound = f"95 % bound {100 * upper_bound(self.failures, count):.2g} %"
+        bound = f"95 % bound {100 * upper_bound(self.failures, count):.3g} %"
         parts = [
             f"{self.family} {self.title}: n={self.rounds} {self.unit}, {self.failures} failures",
             f"seed {self.seed}, {bound}",
@@ -135,6 +138,7 @@ class Ledger:
         if kind is not None and self.failures == 0:
             self.failures = 1
         print(f"\n{self.line()}", flush=True)
+        said.append(self.line())
         self._append()
 
     def _append(self) -> None:

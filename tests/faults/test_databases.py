@@ -82,7 +82,7 @@ def lasts(fault: AbstractContextManager[None], stage: FaultStage, seconds: float
 
 def test_recording_goes_on_when_the_database_is_locked_or_moved_away(tmp_path: Path) -> None:
     seconds = by_form(12.0, 30.0)  # longer than any writer waits for the lock
-    ledger = Ledger("R17", f"SQLite locked and moved away, {seconds:.0f} s each", unit="faults")
+    ledger = Ledger("R17", "SQLite locked, and moved away", unit="faults", facts={"each, s": seconds})
     with ledger, FaultStage(RunningIris(tmp_path / "data", **SETTINGS), cameras=2) as stage:
         spans = [lasts(fault(stage.iris), stage, seconds, ledger) for fault in (locked, moved_away)]
         stage.until_healthy()
@@ -93,7 +93,7 @@ def test_recording_goes_on_when_the_database_is_locked_or_moved_away(tmp_path: P
 
 def test_write_ahead_log_stays_bounded_when_somebody_reads_for_long(tmp_path: Path) -> None:
     seconds = by_form(15.0, 600.0)
-    ledger = Ledger("R17", f"a read of {seconds:.0f} s keeps SQLite from its checkpoint", unit="reads")
+    ledger = Ledger("R17", "a long read keeps SQLite from its checkpoint", unit="reads", facts={"length, s": seconds})
     with ledger, FaultStage(RunningIris(tmp_path / "data", **SETTINGS), cameras=2) as stage:
         wal = stage.iris.data_dir / "vms.db-wal"
         reader = connect_readonly(stage.iris.data_dir / "vms.db")
@@ -118,7 +118,7 @@ def test_write_ahead_log_stays_bounded_when_somebody_reads_for_long(tmp_path: Pa
 
 def test_recording_goes_on_when_the_database_server_is_stopped(tmp_path: Path) -> None:
     seconds = by_form(12.0, 60.0)
-    ledger = Ledger("R17", f"PostgreSQL stopped for {seconds:.0f} s", unit="faults")
+    ledger = Ledger("R17", "PostgreSQL stopped", unit="faults", facts={"length, s": seconds})
     with ledger, running_postgres() as server:
 
         @contextlib.contextmanager

@@ -194,7 +194,7 @@ def scratch() -> Iterator[Path]:
 
 def test_every_accepted_event_ends_exactly_once_in_any_history(scratch: Path) -> None:
     steps = by_form(30, 50)
-    with Ledger("M", f"event model, {steps} steps each", unit="histories") as ledger:
+    with Ledger("M", "event model", unit="histories", facts={"steps each": steps}) as ledger:
         EventModel.template, EventModel.scratch, EventModel.ledger = (
             Template.make(scratch / "template"),
             scratch,

@@ -45,7 +45,7 @@ def flapping(temporal: OwnTemporal, seconds: float) -> None:
 
 def test_recording_goes_on_and_events_arrive_when_temporal_was_away(tmp_path: Path) -> None:
     seconds = by_form(10.0, 60.0)
-    ledger = Ledger("R7", f"Temporal stopped, frozen, flapping, {seconds:.0f} s each", unit="outages")
+    ledger = Ledger("R7", "Temporal stopped, frozen, flapping", unit="outages", facts={"each, s": seconds})
     with ledger, OwnTemporal(tmp_path / "temporal") as temporal:
         iris = SeparateIris(tmp_path / "data", temporal.port, **SETTINGS)
         with FaultStage(iris, cameras=2) as stage:
