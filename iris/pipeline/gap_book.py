@@ -79,6 +79,13 @@ class GapBook:
         self._count(gap, since_us)
         self._gap = Gap(since_us, None, item.reason)
 
+    def refused(self, item: Away) -> None:
+        """The camera is there and the disk refuses; never raises, since the index may lie on that disk."""
+        try:
+            self.away(item)
+        except StorageError:
+            self._log.warning("gap keeps its reason", reason=item.reason.value)
+
     def covered(self, start_us: int, end_us: int) -> None:
         """A segment became durable (the index has moved the gap that begins inside it)."""
         if self._gap is not None and start_us <= self._gap.start_us < end_us:

@@ -136,10 +136,10 @@ class Recorder:
             try:
                 self._handle(item)
             except StorageError as error:
-                self._fail(error)
+                self._fail(error, item)
             except Exception as error:  # noqa: BLE001 - the boundary of the writer: recording goes on after a bug
                 self._log.exception("recorder failed", error=error)
-                self._fail(StorageError("the recorder met an unexpected error; see the log"))
+                self._fail(StorageError("the recorder met an unexpected error; see the log"), item)
 
     def close(self) -> None:
         """Publish what is open, as at the end of a run by an orderly stop."""
@@ -322,7 +322,7 @@ class Recorder:
             unlink_durably(path)
         self._index.forget_segment(segment.segment_id)
 
-    def _fail(self, error: StorageError) -> None:
+    def _fail(self, error: StorageError, item: Item) -> None:
         if self.failure is None:
             self._failing_since_us = self._clock.monotonic_us()
             self._log.error("recording interrupted", error=error)
@@ -337,6 +337,8 @@ class Recorder:
             self._leftovers = True
             self._adopt_quietly(say=is_new)
         self._missing_since_covered(self._failure_reason())
+        if isinstance(item, PlacedPacket):  # where the camera was away and is back, from here on it is the disk
+            self._gaps.refused(Away(self._failure_reason(), item.wall_us))
 
     def _failure_reason(self) -> GapReason:
         return GapReason.DISK_FULL if isinstance(self.failure, DiskFullError) else GapReason.STORAGE_ERROR

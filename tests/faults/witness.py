@@ -34,9 +34,13 @@ class Witness:
         broken: Sentences about what must never be seen: a terminal state that changed, a sequence number that fell.
     """
 
-    def __init__(self, data_dir: Path, postgres_url: str | None = None) -> None:
+    def __init__(self, data_dir: Path, database_url: str | None = None) -> None:
         self._data_dir = data_dir
-        self._postgres_url = postgres_url
+        on_server = database_url is not None and not database_url.startswith("sqlite:")
+        self._postgres_url = database_url if on_server else None
+        self._file = data_dir / "vms.db"
+        if database_url is not None and not on_server:
+            self._file = Path(database_url.removeprefix("sqlite:///"))
         self.accepted: dict[str, str] = {}
         self.ended: dict[str, str] = {}
         self.broken: set[str] = set()
@@ -56,7 +60,7 @@ class Witness:
 
     def _events(self) -> list[tuple[Any, ...]]:
         if self._postgres_url is None:
-            return _rows(self._data_dir / "vms.db", _EVENTS)
+            return _rows(self._file, _EVENTS)
         try:
             with psycopg.connect(self._postgres_url, connect_timeout=2) as connection:
                 return connection.execute(_EVENTS).fetchall()

@@ -222,6 +222,17 @@ def test_recorder_has_no_gap_over_a_durable_segment_when_the_next_file_cannot_be
     assert bench.gaps() == [Gap(segment.end_us, None, GapReason.STORAGE_ERROR)]
 
 
+def test_recorder_splits_the_gap_when_the_camera_is_back_and_the_disk_refuses(bench: Bench) -> None:
+    bench.recorder.handle_all([*bench.run(0, 40), EndRun(GapReason.CAMERA_OFFLINE)])
+    back_us = START_US + 60_000_000
+    folder = next(bench.data_dir.glob("segments/*"))
+    (folder / f"seg_{back_us}.mp4.part").symlink_to("nowhere")
+    bench.recorder.handle_all(bench.run(0, 10, back_us))
+    away, refused = bench.gaps()
+    assert (away.reason, away.end_us) == (GapReason.CAMERA_OFFLINE, back_us)
+    assert refused == Gap(back_us, None, GapReason.STORAGE_ERROR)
+
+
 def test_recorder_records_a_gap_when_the_buffer_dropped_packets(bench: Bench) -> None:
     items = bench.run()
     # Pictures 40 to 59 were dropped: the rest of a GOP is never dropped in part, so the next one is a keyframe.
