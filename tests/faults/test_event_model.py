@@ -27,6 +27,7 @@ pytestmark = pytest.mark.timeout(7200)
 
 _TERMINAL = ("ready", "partial", "failed")
 _MEMORY = Path("/dev/shm")
+_PICKS = st.lists(st.tuples(st.integers(0, 50), st.booleans()), min_size=2, max_size=20)
 
 
 class EventModel(RuleBasedStateMachine):
@@ -52,8 +53,8 @@ class EventModel(RuleBasedStateMachine):
     def nobody_is_in_view(self, seconds: float) -> None:
         self.world.live(seconds, person=False)
 
-    @rule(seconds=st.sampled_from((3.0, 6.0)), picks=st.lists(st.integers(0, 50), min_size=4, max_size=20))
-    def somebody_comes_and_goes(self, seconds: float, picks: list[int]) -> None:
+    @rule(seconds=st.sampled_from((3.0, 6.0)), picks=_PICKS)
+    def somebody_comes_and_goes(self, seconds: float, picks: list[tuple[int, bool]]) -> None:
         """A whole event that nothing disturbs, handed over and worked on as far as `picks` go."""
         world = self.world
         world.live(10.0, person=False)
@@ -62,8 +63,8 @@ class EventModel(RuleBasedStateMachine):
         world.live(10.0, person=False)
         self.undisturbed |= world.accepted - before
         world.relay_turn()
-        for pick in picks:
-            self.world.work(pick)
+        for pick, again in picks:
+            world.work(pick, again=again)
 
     # What happens to the camera process
 
@@ -109,9 +110,10 @@ class EventModel(RuleBasedStateMachine):
     def temporal_loses_its_database(self) -> None:
         self.world.temporal.runs.clear()
 
-    @rule(picks=st.lists(st.integers(0, 50), min_size=1, max_size=12), again=st.booleans())
-    def worker_works(self, picks: list[int], again: bool) -> None:
-        for pick in picks:
+    @rule(picks=_PICKS)
+    def worker_works(self, picks: list[tuple[int, bool]]) -> None:
+        """As far as `picks` go: which of what can be done, and whether it is done twice."""
+        for pick, again in picks:
             self.world.work(pick, again=again)
 
     # What a person does
@@ -201,7 +203,7 @@ def test_every_accepted_event_ends_exactly_once_in_any_history(scratch: Path) ->
             ledger,
         )
         settings = hypothesis.settings(
-            max_examples=rounds(20, 200), stateful_step_count=steps, deadline=None, database=None,
+            max_examples=rounds(40, 400), stateful_step_count=steps, deadline=None, database=None,
             suppress_health_check=list(hypothesis.HealthCheck), print_blob=True,
             # Shrinking takes minutes; the long form with the same seed does it.
             phases=(hypothesis.Phase.generate, *by_form((), (hypothesis.Phase.shrink,))),
