@@ -60,6 +60,7 @@ class EventModel(RuleBasedStateMachine):
         world.live(10.0, person=False)
         before = set(world.accepted)
         world.live(seconds, person=True)
+        world.relay_turn()
         world.live(10.0, person=False)
         self.undisturbed |= world.accepted - before
         world.relay_turn()
@@ -97,6 +98,17 @@ class EventModel(RuleBasedStateMachine):
     @rule()
     def node_is_killed(self) -> None:
         self.world.restart_node()
+
+    @rule(seconds=st.sampled_from((0.5, 10.0)))
+    def node_is_killed_while_it_hands_over(self, seconds: float) -> None:
+        """Temporal knows of an event, and goes away while it is told more; so does the node."""
+        self.world.live(4.0, person=True)
+        self.world.relay_turn()
+        self.world.live(seconds, person=False)
+        self.world.temporal.up = False
+        self.world.relay_turn()
+        self.world.restart_node()
+        self.world.temporal.up = True
 
     @rule(up=st.booleans())
     def temporal_goes_or_comes(self, up: bool) -> None:
