@@ -8,25 +8,28 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PruneCandidate:
-    """A durable segment, oldest first in a list; `pinned` where an event holds a link of its file."""
+    """A durable segment, in a list in the order of recording; `pinned` where an event holds a link of its file."""
 
     segment_id: int
     path: str
-    end_us: int
+    length_us: int
     pinned: bool
 
 
-def segments_to_prune(
-    candidates: Sequence[PruneCandidate], newest_end_us: int, retention_us: int
-) -> list[PruneCandidate]:
-    """Segments that end before the buffer's span; what is pinned stays until it is released.
+def segments_to_prune(candidates: Sequence[PruneCandidate], retention_us: int) -> list[PruneCandidate]:
+    """Segments that have at least the buffer's length of footage after them; what is pinned stays until it is released.
 
-    The span is counted back from the newest footage, not from the clock: neither a camera that is away nor a clock
-    that was set can empty the buffer.
+    Footage is counted, not time: neither a camera that is away nor a wall clock that was set, to whatever year, can
+    empty the buffer.
 
-    >>> old, pinned = PruneCandidate(1, "a", 100, False), PruneCandidate(2, "b", 200, True)
-    >>> [c.segment_id for c in segments_to_prune([old, pinned, PruneCandidate(3, "c", 900, False)], 1000, 500)]
+    >>> old, pinned = PruneCandidate(1, "a", 100, False), PruneCandidate(2, "b", 100, True)
+    >>> [c.segment_id for c in segments_to_prune([old, pinned, PruneCandidate(3, "c", 500, False)], 500)]
     [1]
     """
-    before_us = newest_end_us - retention_us
-    return [candidate for candidate in candidates if candidate.end_us <= before_us and not candidate.pinned]
+    found = []
+    newer_us = 0
+    for candidate in reversed(candidates):
+        if newer_us >= retention_us and not candidate.pinned:
+            found.append(candidate)
+        newer_us += candidate.length_us
+    return found[::-1]

@@ -144,10 +144,10 @@ class SegmentIndex:
         return None if row[0] is None else int(row[0])
 
     def durable_segments(self) -> list[tuple[int, str, int]]:
-        """(segment id, path, end) of all durable segments, oldest first."""
+        """(segment id, path, length in microseconds) of all durable segments, in the order of recording."""
         with self._reading() as connection:
             return connection.execute(
-                "SELECT segment_id, path, end_us FROM segments WHERE state = 'durable' ORDER BY start_us, segment_id"
+                "SELECT segment_id, path, end_us - start_us FROM segments WHERE state = 'durable' ORDER BY segment_id"
             ).fetchall()
 
     def mark_deleting(self, segment_ids: Sequence[int]) -> None:

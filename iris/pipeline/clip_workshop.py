@@ -44,6 +44,8 @@ from iris.ports import Clock, OutboxReader, ProgressSink, SegmentIndexReader
 # Beside one GOP: the holes that a plan calls none, and rounding.
 _DURATION_SLACK_US = 500_000
 _THUMBNAIL = "thumbnail.jpg"
+# More than clocks of two hosts differ; assembly is asked for once the window has passed.
+MOST_AHEAD_US = 60 * US_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +101,16 @@ class NodeClipWorkshop:
         """Whether nothing more can come for the window: its end is durable, or known to be missing.
 
         A gap may be written before the last segment in front of it is durable, so gaps count only where they go on
-        from the newest segment. One that still lasts counts up to the present: the camera may come back.
+        from the newest segment. One that still lasts counts up to the present: the camera may come back. A window that
+        ends in the future was seen before the clock was set back: its time does not come again.
         """
         camera_id, end_us = CameraId(request.camera_id), request.window_end_us
         known_us = self._index.newest_end_us(camera_id)
         if known_us is None:
             known_us = request.window_start_us
         now_us = self._clock.wall_us()
+        if end_us > now_us + MOST_AHEAD_US:
+            return True
         for gap in self._index.gaps_between(camera_id, known_us - 1, end_us):
             if gap.start_us <= known_us + RUN_BORDER_US:
                 known_us = max(known_us, now_us if gap.end_us is None else gap.end_us)

@@ -372,15 +372,14 @@ class Recorder:
 
     def _prune(self) -> None:
         now_us = self._clock.monotonic_us()
-        if now_us - self._pruned_at_us < PRUNE_EVERY_US or self.covered_until_us is None:
+        if now_us - self._pruned_at_us < PRUNE_EVERY_US:
             return
         self._pruned_at_us = now_us
         candidates = [
-            PruneCandidate(number, path, end_us, _is_pinned(self._spec.data_dir / path))
-            for number, path, end_us in self._index.durable_segments()
+            PruneCandidate(number, path, length_us, _is_pinned(self._spec.data_dir / path))
+            for number, path, length_us in self._index.durable_segments()
         ]
-        retention_us = seconds_to_us(self._spec.retention_seconds)
-        old = segments_to_prune(candidates, self.covered_until_us, retention_us)
+        old = segments_to_prune(candidates, seconds_to_us(self._spec.retention_seconds))
         if old:
             self._index.mark_deleting([candidate.segment_id for candidate in old])
             self._finish_deletions()

@@ -57,7 +57,8 @@ def sighting_of(tracks: Sequence[Track], labels: frozenset[str], wall_us: int) -
     if not seen:
         return None
     return Sighting(
-        first_us=min(track.first_us for track in seen),
+        # Not later than it is seen: a track that goes on while the wall clock is set back began in the future.
+        first_us=min(wall_us, *(track.first_us for track in seen)),
         seen_us=wall_us,
         labels=tuple(dict.fromkeys(track.label for track in seen)),
         boxes_xyxy=tuple(track.box_xyxy for track in seen),

@@ -157,14 +157,11 @@ class ModelCamera(DrainCamera):
 
     def prune(self) -> None:
         """As the recorder does: what nothing pins leaves the rolling buffer."""
-        durable = self.index.durable_segments()
-        if not durable:
-            return
         candidates = [
-            PruneCandidate(number, path, end_us, (self.data_dir / path).stat().st_nlink > 1)
-            for number, path, end_us in durable
+            PruneCandidate(number, path, length_us, (self.data_dir / path).stat().st_nlink > 1)
+            for number, path, length_us in self.index.durable_segments()
         ]
-        old = segments_to_prune(candidates, self._covered_us, round(TUNING.segment_retention_seconds * S))
+        old = segments_to_prune(candidates, round(TUNING.segment_retention_seconds * S))
         self.index.mark_deleting([candidate.segment_id for candidate in old])
         for candidate in old:
             unlink_durably(self.data_dir / candidate.path)

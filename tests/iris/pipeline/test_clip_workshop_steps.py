@@ -53,6 +53,12 @@ def test_settled_says_whether_more_can_come(
     assert place.workshop.settled(place.request(5, 12))
 
 
+def test_settled_waits_for_no_window_of_a_clock_that_was_set_back_since(place: Place, film: Path) -> None:
+    place.camera.record(film, T)
+    place.clock.step_wall_us(-7200 * S)
+    assert place.workshop.settled(place.request(5, 13))
+
+
 def test_settled_follows_gaps_when_nothing_was_ever_recorded(place: Place) -> None:
     assert not place.workshop.settled(place.request(5, 15))
     place.camera.add_gap(Gap(T, T + 9 * S, GapReason.CAMERA_OFFLINE))

@@ -263,6 +263,16 @@ def test_recorder_prunes_what_is_old_and_keeps_what_is_pinned(tmp_path: Path) ->
     assert on_disk == {Path(s.path).name for s in bench.segments()}
 
 
+@pytest.mark.parametrize("step_s", [7200, -7200, 86_400 * 365])
+def test_recorder_prunes_nothing_for_a_wall_clock_that_was_set(bench: Bench, step_s: int) -> None:
+    bench.recorder.handle_all([*bench.run(0, 75), EndRun(GapReason.STREAM_CHANGED)])
+    before = bench.segments()
+    bench.clock.advance_s(11)
+    bench.recorder.handle_all([*bench.run(0, 75, START_US + step_s * 1_000_000), EndRun(GapReason.CAMERA_OFFLINE)])
+    assert {s.path for s in before} <= {s.path for s in bench.segments()}
+    assert all((bench.data_dir / s.path).exists() for s in before)
+
+
 def test_recorder_finishes_a_deletion_when_it_was_killed_in_it(bench: Bench) -> None:
     bench.recorder.handle_all([*bench.run(0, 40), EndRun(GapReason.STOPPED)])
     first, second = bench.segments()

@@ -35,6 +35,14 @@ def test_sighting_begins_with_the_earliest_track_in_view() -> None:
     assert (sighting.first_us, sighting.seen_us, sighting.labels) == (NOW - 9, NOW, ("person",))
 
 
+def test_sighting_begins_when_it_is_seen_where_its_track_began_before_the_clock_was_set_back() -> None:
+    # Else each frame would open an event in the future, which the next one closes.
+    sighting = sighting_of([track(first=-7_200_000_000)], frozenset({"person"}), NOW)
+
+    assert sighting is not None
+    assert (sighting.first_us, sighting.seen_us) == (NOW, NOW)
+
+
 @pytest.mark.parametrize(
     ("backend", "labels"),
     [
