@@ -17,13 +17,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iris.adapters.live_feed import CameraFeed, JsonObject, recording_to_json, start_from_json, status_to_json
+from iris.adapters.clock import SystemClock
+from iris.adapters.live_feed import (
+    CameraFeed,
+    CameraStart,
+    JsonObject,
+    recording_to_json,
+    start_from_json,
+    status_to_json,
+)
 from iris.adapters.process import cap_memory, die_with_parent, forbid_core_dumps, hold_lock, prefer_as_oom_victim
-from iris.base.errors import ConflictError
+from iris.base.errors import ConflictError, StorageError
 from iris.base.log import configure_logging, get_logger
 from iris.base.stop import StopToken
+from iris.domain.camera import CameraState
 from iris.domain.recording import ManualAnswer
 from iris.domain.segment import GapReason
+from iris.domain.status import CameraStatus
 
 if TYPE_CHECKING:
     from iris.pipeline.camera import CameraRuntime
@@ -52,6 +62,7 @@ class _Process:
         self._stop = stop
         self._close_event = False
         self._asked = False
+        self._early: list[JsonObject] = []  # came before there was a runtime
 
     def run(self, data_dir: Path) -> int:
         message = self._feed.receive()
@@ -63,14 +74,15 @@ class _Process:
         if self._stop.stopped:  # told to leave while it waited for the lock: the camera may be gone by now
             os.close(lock)
             return 0
-        from workers.wiring.camera import build_camera
-
-        runtime = build_camera(start, data_dir, on_outbox=self._say_outbox, on_forgotten=self._say_forgotten)
+        runtime = self._built(start, data_dir)
+        if runtime is None:
+            os.close(lock)
+            return 0
         runtime.start()
         threading.Thread(target=self._listen, args=(runtime,), name="feed", daemon=True).start()
         try:
             while not self._stop.wait(HEARTBEAT_S):
-                self._send_status(runtime)
+                self._send_status(runtime.status())
         finally:
             _leave_after(LAST_SECONDS)
             # Where the node died nobody asked: for whoever looks for footage that is no orderly stop.
@@ -80,9 +92,43 @@ class _Process:
             os.close(lock)
         return 0
 
-    def _send_status(self, runtime: CameraRuntime) -> None:
+    def _built(self, start: CameraStart, data_dir: Path) -> CameraRuntime | None:
+        """The camera, as soon as its own file can be used; says meanwhile why not. None where it has to leave before.
+
+        A process that ended instead would be started again and again, and nobody would read its reason.
+        """
+        from workers.wiring.camera import build_camera
+
+        said = ""
+        while not self._stop.stopped:
+            try:
+                return build_camera(start, data_dir, on_outbox=self._say_outbox, on_forgotten=self._say_forgotten)
+            except StorageError as error:
+                if str(error) != said:
+                    get_logger(camera_id=start.spec.camera_id).error("recording cannot start", reason=str(error))
+                said, code = str(error), error.code
+            self._send_status(
+                CameraStatus(
+                    start.spec.camera_id, CameraState.ERROR, said, error_code=code,
+                    heartbeat_us=SystemClock().wall_us(), pid=os.getpid(),
+                )
+            )  # fmt: skip
+            self._take_early(HEARTBEAT_S)
+        return None
+
+    def _take_early(self, seconds: float) -> None:
+        """Keep what the node says meanwhile for later, but for a word to stop."""
+        if not self._feed.waits(seconds):
+            return
+        message = self._feed.receive()
+        if message is None or message["type"] == "stop":
+            self._stop.stop()
+        else:
+            self._early.append(message)
+
+    def _send_status(self, status: CameraStatus) -> None:
         try:
-            self._feed.send(status_to_json(runtime.status()))
+            self._feed.send(status_to_json(status))
         except OSError:
             self._stop.stop()  # the node is gone
 
@@ -109,7 +155,7 @@ class _Process:
 
     def _listen(self, runtime: CameraRuntime) -> None:
         try:
-            while (message := self._feed.receive()) is not None:
+            while (message := self._early.pop(0) if self._early else self._feed.receive()) is not None:
                 match message["type"]:
                     case "snapshot":
                         jpeg = runtime.snapshot_jpeg() or b""

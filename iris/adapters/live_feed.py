@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import select
 import socket
 import struct
 import threading
@@ -88,6 +89,10 @@ class CameraFeed:
         _, length = _check_header(header)
         payload = self._exactly(length)
         return None if payload is None else _parse(payload)
+
+    def waits(self, seconds: float) -> bool:
+        """Whether a message, or the end of the feed, is there within so many seconds."""
+        return bool(select.select([self._sock], [], [], seconds)[0])
 
     def _exactly(self, count: int) -> bytes | None:
         data = bytearray()

@@ -17,10 +17,11 @@ from iris.base.errors import NotFoundError, StorageError
 from iris.base.ids import CameraId, NodeId
 from iris.domain.camera import CameraSpec, CameraState, CameraTuning, DetectorBackend
 from iris.domain.segment import GapReason
+from iris.outbox.camera_db import camera_db_path
 from iris.outbox.reader import CameraDbReader
 from workers.camera_sim.scene import SceneSpec
 from workers.camera_sim.server import CameraSim
-from workers.supervisor import CameraSupervisor, SupervisorEvents
+from workers.supervisor import STOP_PATIENCE_S, CameraSupervisor, SupervisorEvents
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(60)]
 
@@ -117,6 +118,36 @@ async def test_killed_process_is_started_again_and_goes_on_with_its_event(
     assert heard.started == [CAMERA, CAMERA]
     [after] = CameraDbReader(tmp_path).open_events(CAMERA)
     assert after.event_id == before.event_id
+
+
+async def test_damaged_file_of_a_camera_is_said_by_its_process_until_it_can_be_used(
+    camera: CameraSim, supervisor: CameraSupervisor, tmp_path: Path
+) -> None:
+    path = camera_db_path(tmp_path, CAMERA)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no database" * 1000)
+    await supervisor.apply({CAMERA: spec_of(camera)})
+    await until(lambda: "is damaged" in supervisor.status()[0].sentence, "it says why it does not record")
+    said = supervisor.status()[0]
+    assert (said.state, said.error_code, said.restart_count) == (CameraState.ERROR, "storage_error", 0)
+    assert path.read_bytes() == b"no database" * 1000
+    supervisor.forget(CAMERA, ["01890000-0000-7000-8000-0000000000e1"])  # what comes meanwhile is not lost
+    path.rename(path.with_suffix(".aside"))
+    assert await recording(supervisor) == said.pid
+
+
+async def test_camera_with_a_damaged_file_leaves_at_once_when_no_longer_wanted(
+    camera: CameraSim, supervisor: CameraSupervisor, tmp_path: Path
+) -> None:
+    path = camera_db_path(tmp_path, CAMERA)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"no database" * 1000)
+    await supervisor.apply({CAMERA: spec_of(camera)})
+    await until(lambda: "is damaged" in supervisor.status()[0].sentence, "it says why it does not record")
+    pid = supervisor.status()[0].pid
+    async with asyncio.timeout(STOP_PATIENCE_S / 2):
+        await supervisor.apply({})
+    assert not psutil.pid_exists(pid)
 
 
 async def test_name_changes_nothing_running_and_an_address_restarts(
