@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
+from iris.adapters.media_files import translated
+from iris.base.errors import StorageError
 from iris.base.ids import CameraId
-from iris.base.sqlite import connect, storage_errors
+from iris.base.log import get_logger
+from iris.base.sqlite import connect, is_damage, storage_errors
 from iris.domain.camera import CameraSpec, DetectorBackend
 
 _SCHEMA = """
@@ -21,6 +24,8 @@ CREATE TABLE IF NOT EXISTS cameras (
   rtsp_url_sealed BLOB NOT NULL, detect_url_sealed BLOB
 ) STRICT;
 """
+
+_ASIDE = ".damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +64,28 @@ class NodeCameras:
     """Reads and replaces the copy; one thread."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file, or make it.
+        """Open the file, or make it; a damaged one is set aside, since it is but a copy.
 
         Raises:
-            StorageError: It cannot be opened, or is damaged; nothing was changed.
+            StorageError: It cannot be opened.
         """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = path
-        with storage_errors(path):
-            self._connection = connect(path)
+        try:
+            self._open()
+        except StorageError as error:
+            if not is_damage(error):
+                raise
+            get_logger().error("the copy of the cameras is set aside, the database tells them", reason=str(error))
+            with translated(f"set {path.name} aside"):
+                for file in path.parent.glob(f"{path.name}*"):
+                    if not file.name.endswith(_ASIDE):
+                        file.replace(file.with_name(file.name + _ASIDE))
+            self._open()
+
+    def _open(self) -> None:
+        with storage_errors(self._path):
+            self._connection = connect(self._path)
             self._connection.executescript(_SCHEMA)
 
     def load(self) -> dict[CameraId, SealedCamera]:

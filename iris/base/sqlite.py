@@ -19,6 +19,7 @@ from iris.base.errors import DiskFullError, StorageError
 
 _FIXED = (3, 51, 3)
 BUSY_TIMEOUT_S = 10.0
+_DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 # A long reader lets the WAL grow; once it could be written back, it is cut to this. Without one it stays at 4 MB.
 WAL_MOST_BYTES = 8 * 2**20
 
@@ -61,14 +62,22 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite_module().Error as error:
-        name = getattr(error, "sqlite_errorname", "")
-        if name.startswith("SQLITE_FULL") or "disk is full" in str(error):
+        if _name(error).startswith("SQLITE_FULL") or "disk is full" in str(error):
             raise DiskFullError(f"{path.name} cannot be used: the disk is full") from error
-        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        if _name(error).startswith(_DAMAGE):
             raise StorageError(
                 f"{path.name} is damaged ({error}); restore it from a backup, or move it away to begin anew"
             ) from error
         raise StorageError(f"{path.name} cannot be used: {error}") from error
+
+
+def is_damage(error: StorageError) -> bool:
+    """Whether an error of `storage_errors` means that the file itself is bad."""
+    return _name(error.__cause__).startswith(_DAMAGE)
+
+
+def _name(error: BaseException | None) -> str:
+    return str(getattr(error, "sqlite_errorname", ""))
 
 
 def connect(path: Path) -> sqlite3.Connection:

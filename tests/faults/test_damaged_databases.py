@@ -219,6 +219,7 @@ def test_others_record_and_nothing_is_emptied_when_a_database_of_iris_is_damaged
             camera_db = node / f"{first}.db"
             _checkpoint(camera_db)
             good = _break_header(camera_db)
+            _break_header(node / "cameras.db")  # a copy of what the main database says
             iris.start()
             wait_until(lambda: iris.status(second).get("state") == "recording", 30, "the other camera records")
             said = wait_until(lambda: _says(iris, first, "is damaged"), 30, "the damaged one says why")

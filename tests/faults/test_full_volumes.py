@@ -18,7 +18,11 @@ from typing import Any
 
 import pytest
 
+from iris.adapters.node_cameras import NodeCameras, SealedCamera
+from iris.base.errors import DiskFullError
+from iris.base.ids import CameraId
 from iris.base.sqlite import connect_readonly
+from iris.domain.camera import CameraSpec
 from tests.e2e.running_iris import RunningIris, wait_until
 from tests.faults.disks import Ballast, memory_disk, need_mounts, set_readonly
 from tests.faults.ledger import Ledger, rounds
@@ -199,6 +203,21 @@ def _readonly(folder: Path) -> bool:
     except RuntimeError:
         return False
     return True
+
+
+def test_copy_of_the_cameras_is_written_again_once_a_full_disk_has_room(memory_path: Path) -> None:
+    need_mounts()
+    camera_id = CameraId("0193b0a0-0000-7000-8000-000000000001")
+    wanted = {camera_id: SealedCamera(1, CameraSpec(camera_id, "gate", ""), b"sealed" * 2000)}
+    with memory_disk(memory_path / "node", 1) as folder:
+        cameras, ballast = NodeCameras(folder / "cameras.db"), Ballast(folder)
+        ballast.fill()
+        with pytest.raises(DiskFullError):
+            cameras.replace(wanted)
+        ballast.free()
+        cameras.replace(wanted)
+        assert cameras.load() == wanted
+        del cameras
 
 
 @pytest.mark.e2e

@@ -25,3 +25,13 @@ def test_opened_spec_holds_the_addresses_and_hides_them_from_repr() -> None:
     spec = camera.opened(lambda sealed, _camera_id: f"rtsp://user:secret@host/{sealed.decode()}")
     assert (spec.rtsp_url, spec.detect_url) == ("rtsp://user:secret@host/main", "rtsp://user:secret@host/sub")
     assert "secret" not in repr(spec)
+
+
+def test_damaged_copy_is_set_aside_and_a_new_one_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "cameras.db"
+    path.write_bytes(b"no database" * 1000)
+    cameras = NodeCameras(path)
+    assert cameras.load() == {}
+    cameras.replace({ID: SealedCamera(3, SPEC, b"sealed")})
+    assert set(NodeCameras(path).load()) == {ID}
+    assert (tmp_path / "cameras.db.damaged").read_bytes() == b"no database" * 1000

@@ -3,14 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from iris.adapters.node_cameras import NodeCameras
 from iris.base.errors import DiskFullError, StorageError
 from iris.base.sqlite import WAL_MOST_BYTES, connect, sqlite_module, storage_errors, wal_is_safe
 from iris.outbox.camera_db import CameraDb
 from iris.outbox.marks import RelayMarks
 
 
-@pytest.mark.parametrize("opens", [CameraDb, RelayMarks, NodeCameras])
+@pytest.mark.parametrize("opens", [CameraDb, RelayMarks])
 def test_damaged_file_of_a_node_is_refused_by_name_and_left_as_it_is(
     tmp_path: Path, opens: Callable[[Path], object]
 ) -> None:
