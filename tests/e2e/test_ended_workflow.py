@@ -45,8 +45,10 @@ def test_events_become_ready_once_when_their_workflows_were_ended(tmp_path: Path
             ended.add(event_id)
         # A relay that hears nothing more of an event looks after it once a minute.
         wait_until(lambda: ended <= {e["id"] for e in iris.terminal_events()}, 150, "both ended")
-        states = {e["id"]: e["state"] for e in iris.terminal_events() if e["id"] in ended}
-        assert set(states.values()) == {"ready"}
+        done = [e for e in iris.terminal_events() if e["id"] in ended]
+        # Somebody may be in view when the camera connects: then a part of the first pre-roll was never recorded.
+        assert {gap["reason"] for e in done for gap in e["gaps"]} <= {"not_started"}
+        assert all(e["clip_url"] for e in done)
         ids = [e["id"] for e in iris.events()]
         assert len(ids) == len(set(ids))
         iris.call("POST", f"/api/cameras/{camera_id}/disable")
