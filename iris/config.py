@@ -149,7 +149,7 @@ class Settings(BaseSettings):
     # Retention
     retention_days: float | None = _setting(
         None, "Days after which events go, for those that no rule names; left out, none goes by age.",
-        "a number of days above 0, at most 36500", gt=0, le=36_500,
+        "a number of days from 0.04 (an hour) to 36500", ge=0.04, le=36_500,
     )  # fmt: skip
     retention_high_water: float = _setting(
         0.85, "Used share of the disk at which the oldest events begin to go.", "a number above 0, below 1", gt=0, lt=1

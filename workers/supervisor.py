@@ -23,7 +23,7 @@ from iris.adapters.live_feed import (
     CameraStart,
     JsonObject,
     encode_json,
-    read_message,
+    read_message_within,
     recording_from_json,
     start_to_json,
     status_from_json,
@@ -343,8 +343,7 @@ class CameraSupervisor:
         """Take messages until the process leaves (None) or must be ended (why)."""
         while True:
             try:
-                async with asyncio.timeout(STALE_US / 1_000_000):
-                    message, payload = await read_message(reader)
+                message, payload = await read_message_within(reader, STALE_US / 1_000_000)
                 camera.heard_us = self._clock.monotonic_us()
                 self._take(camera, message, payload)
             except (asyncio.IncompleteReadError, ConnectionError):

@@ -95,6 +95,8 @@ class CameraRemoval:
         of its own here, after the rows of events (so that nothing new refers to it) and before the files of the nodes.
         """
         steps: tuple[Callable[[], Awaitable[None]], ...] = (
+            # What runs ends its open events, and their pins go with them: counted before and after.
+            self._survey,
             self._stop_processes,
             self._survey,
             self._entomb_what_nodes_know,

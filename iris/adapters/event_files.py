@@ -12,6 +12,7 @@ from typing import Final
 
 from iris.adapters.media_files import fsync_dir, translated
 from iris.adapters.pins import release_pins
+from iris.adapters.store_mark import expect_media_folders
 from iris.base.failpoint import failpoint
 from iris.base.ids import parse_id
 from iris.contracts.removal import PurgedFiles, RemovedEvents
@@ -36,11 +37,13 @@ class DiskEventFiles:
 
         Raises:
             InputError: An id is none; nothing was removed.
+            UnavailableError: A media folder is not there now, so that nothing in it can be removed; try again.
             StorageError: Something could not be removed; try again.
         """
         for place in removed.events:
             parse_id(place.event_id, field="event_id")
             parse_id(place.camera_id, field="camera_id")
+        expect_media_folders(self._data_dir)
         file_count = size_bytes = 0
         found = self._files_by_event(removed)
         for number, place in enumerate(removed.events):

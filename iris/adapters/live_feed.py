@@ -27,6 +27,8 @@ from iris.domain.status import CameraStatus
 _HEADER = struct.Struct(">cI")
 KIND_JSON = b"J"
 KIND_BYTES = b"B"
+# What has arrived while the node itself stood still is read within this.
+_LATE_S = 1.0
 # The largest frame is a JPEG of one picture; 16 MiB is far above any camera's.
 MOST_FRAME_BYTES = 16 * 1024 * 1024
 
@@ -120,6 +122,24 @@ async def read_message(reader: asyncio.StreamReader) -> tuple[JsonObject, bytes]
     message = _parse(await _read_frame(reader, KIND_JSON))
     payload = await _read_frame(reader, KIND_BYTES) if message.get("bytes") is True else b""
     return message, payload
+
+
+async def read_message_within(reader: asyncio.StreamReader, patience_s: float) -> tuple[JsonObject, bytes]:
+    """As `read_message`, bounded in time.
+
+    Raises:
+        TimeoutError: Nothing came. A node that itself stood still finds its time over and messages waiting, so what
+            has arrived is read first.
+    """
+    reading = asyncio.ensure_future(read_message(reader))
+    try:
+        for seconds in (patience_s, _LATE_S):
+            await asyncio.wait((reading,), timeout=seconds)
+            if reading.done():
+                return reading.result()
+    finally:
+        reading.cancel()
+    raise TimeoutError
 
 
 async def _read_frame(reader: asyncio.StreamReader, expected: bytes) -> bytes:

@@ -16,7 +16,7 @@ from typing import Literal
 from iris.adapters.media_files import make_dir, translated
 from iris.adapters.media_marks import MEDIA_FOLDERS, MEDIA_MARK, check_footage_is_there, check_media_marks
 from iris.adapters.once_file import create_once, read_text_once
-from iris.base.errors import ConfigError, StoreMismatchError
+from iris.base.errors import ConfigError, StoreMismatchError, UnavailableError
 from iris.base.sqlite import connect_readonly, sqlite_module
 from iris.ports import IdSource
 
@@ -98,6 +98,25 @@ def check_mark(data_dir: Path, in_database: StoreMark) -> None:
             "restore both from the same backup"
         )
     check_media_marks(data_dir, mark.store_id, mark.folders)
+
+
+def expect_media_folders(data_dir: Path) -> None:
+    """See that every media folder is still there before files are put into it, removed from it or kept from it.
+
+    A disk that is unmounted while Iris runs leaves an empty folder: clips put there are hidden once it is back, and
+    what is removed there is not.
+
+    Raises:
+        UnavailableError: A folder has lost its mark; whoever asked waits, as for a host that is down.
+        StorageError: A mark cannot be read.
+    """
+    mark = read_mark(data_dir)
+    if mark is None:
+        return
+    try:
+        check_media_marks(data_dir, mark.store_id, mark.folders)
+    except StoreMismatchError as error:
+        raise UnavailableError(str(error)) from error
 
 
 def check_sqlite_pair(data_dir: Path, database: Path | None) -> None:

@@ -33,7 +33,7 @@ class RemovalPlan:
 
 @dataclass(frozen=True, slots=True)
 class CameraSurvey:
-    """What of a camera is on one node before anything of it is removed; its process has ended.
+    """What of a camera is on one node: counted before its process ends, and before anything of it is removed.
 
     Attributes:
         clip_files: Below `recordings/<camera>/`, with or without a row.

@@ -19,6 +19,7 @@ from iris.adapters.media_marks import MEDIA_FOLDERS
 from iris.adapters.pins import pending_dir, release_pins
 from iris.adapters.process import hold_lock
 from iris.adapters.quarantine import OWN_QUARANTINE, QUARANTINE
+from iris.adapters.store_mark import expect_media_folders
 from iris.base.errors import ConflictError, UnavailableError
 from iris.base.failpoint import failpoint
 from iris.base.ids import CameraId, NodeId, parse_id
@@ -74,9 +75,11 @@ class NodeCameraFootage:
 
         Raises:
             InputError: It is no id.
+            UnavailableError: A media folder is not there now; try again.
             StorageError: Something cannot be read now.
         """
         camera = CameraId(parse_id(camera_id, field="camera_id"))
+        expect_media_folders(self._data_dir)
         clips, segments, live = (_sizes(self._data_dir / folder / camera, progress) for folder in CAMERA_FOLDERS)
         aside = [size for path in self._moved_aside(camera) for size in _sizes(path, progress)]
         events = self._index.known_events(camera)
@@ -116,10 +119,12 @@ class NodeCameraFootage:
 
         Raises:
             InputError: It is no id.
-            UnavailableError: A process of the camera lives, or a clip of it is being made; try again.
+            UnavailableError: A process of the camera lives, a clip of it is being made, or a media folder is not
+                there now; try again.
             StorageError: Something cannot be removed now; try again.
         """
         camera = CameraId(parse_id(camera_id, field="camera_id"))
+        expect_media_folders(self._data_dir)
         with self._gate.closed(camera, _GATE_PATIENCE_S), self._locked(camera) as lock:
             for event in self._index.known_events(camera):
                 release_pins(self._data_dir, event.event_id)
@@ -143,9 +148,11 @@ class NodeCameraFootage:
 
         Raises:
             InputError: It is no id.
+            UnavailableError: A media folder is not there now; try again.
             StorageError: A folder cannot be read now.
         """
         camera = CameraId(parse_id(camera_id, field="camera_id"))
+        expect_media_folders(self._data_dir)
         places = [self._data_dir / folder / camera for folder in CAMERA_FOLDERS]
         found = [path for path in places if os.path.lexists(path)] + self._moved_aside(camera)
         with translated("look for what is left of a camera"):

@@ -19,6 +19,7 @@ from iris.adapters.av_clip_check import keyframe_jpeg, verify_clip
 from iris.adapters.event_files import DiskEventFiles
 from iris.adapters.media_files import make_dir, publish, sha256_of, translated, unlink_durably
 from iris.adapters.pins import pending_dir, pinned_files, release_pins
+from iris.adapters.store_mark import expect_media_folders
 from iris.base.errors import NotFoundError, StorageError
 from iris.base.ids import CameraId, parse_id
 from iris.base.log import get_logger
@@ -128,6 +129,7 @@ class NodeClipWorkshop:
         parse_id(request.camera_id, field="camera_id")
         if request.window_end_us <= request.window_start_us:
             return ClipResult(state=EventState.FAILED.value, failure="The window of the event is empty.")
+        expect_media_folders(self._data_dir)
         with self._gate.working(request.camera_id), self._alone(request.event_id):
             return self._assemble(request, self._gate.watched(request.camera_id, progress))
 
@@ -141,6 +143,7 @@ class NodeClipWorkshop:
             return self._publish_thumbnail(ref)
 
     def _publish_thumbnail(self, ref: EventRef) -> ThumbnailResult:
+        expect_media_folders(self._data_dir)
         best_shot = pending_dir(self._data_dir, ref.event_id) / _THUMBNAIL
         final = self._data_dir / "thumbnails" / f"{ref.event_id}.jpg"
         with translated("read a best shot"):

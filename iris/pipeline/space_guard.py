@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from iris.base.errors import DiskFullError, StorageError, StoreError
+from iris.base.errors import DiskFullError, StorageError, StoreError, UnavailableError
 from iris.base.ids import CameraId
 from iris.base.log import get_logger
 from iris.base.timebase import US_PER_S, seconds_to_us
@@ -64,7 +64,12 @@ class SpaceGuard:
     """One per node. `look` is called every `LOOK_EVERY_S` by one thread, `make_room_for` by those that write clips."""
 
     def __init__(
-        self, evictor: Evictor, disk: Callable[[], DiskFigures], clock: Clock, settings_policy: RetentionPolicy
+        self,
+        evictor: Evictor,
+        disk: Callable[[], DiskFigures],
+        clock: Clock,
+        settings_policy: RetentionPolicy,
+        expect_folders: Callable[[], None] = lambda: None,
     ) -> None:
         """Nothing is looked at yet.
 
@@ -73,6 +78,7 @@ class SpaceGuard:
             disk: The disk as it is now, with what the cameras write; the same as the evictor's.
             clock: For patience.
             settings_policy: What holds until the database was asked.
+            expect_folders: Raises `UnavailableError` while a media folder is not there: nothing is evicted then.
         """
         self._evictor, self._disk, self._clock = evictor, disk, clock
         self._lock = threading.Lock()
@@ -82,6 +88,8 @@ class SpaceGuard:
         self._evicted_us: int | None = None
         self._away: str | None = None
         self._seen: DiskFigures | None = None
+        self._expect_folders = expect_folders
+        self._missing: str | None = None
 
     def look(self) -> None:
         """Compare, and evict where nobody else did in time. Never raises what a later look may find mended."""
@@ -89,6 +97,8 @@ class SpaceGuard:
             disk = self._seen = self._disk()
         except StorageError as error:
             get_logger().error("the disk cannot be looked at", error=error)
+            return
+        if self._folder_is_missing():
             return
         failure = self._prepared()
         if not room_is_due(self._policy, disk):
@@ -130,12 +140,26 @@ class SpaceGuard:
         return StorageReport(
             disk=disk,
             wants_pass=due or self._evictor.age_scan_is_due(self._policy),
-            alarm=(self._away or state.nothing_left) if due else None,
+            alarm=self._missing or ((self._away or state.nothing_left) if due else None),
             age_suspended=self._evictor.clock_doubt,
             age_waits=state.age_waits,
             evicted_counts={"age": state.totals.age_count, "space": state.totals.space_count},
             evicted_bytes=state.totals.freed_bytes,
         )
+
+    def _folder_is_missing(self) -> bool:
+        """Whether a media disk is not mounted; said when it goes and when it is back."""
+        before = self._missing
+        try:
+            self._expect_folders()
+            self._missing = None
+        except UnavailableError as error:
+            self._missing = str(error)
+        except StorageError as error:
+            get_logger().error("the media folders cannot be looked at", error=error)
+        if self._missing != before:
+            get_logger().warning("media folders", missing=self._missing or "none any more")
+        return self._missing is not None
 
     def _prepared(self) -> StoreError | StorageError | None:
         """Policy and clock as they are now; an error where the database is away: the last known policy holds on."""

@@ -130,9 +130,12 @@ class CameraRemovalRepository:
         return sorted(NodeId(node_id) for node_id in found)
 
     def note_survey(self, operation_id: str, node_id: str, survey: CameraSurvey, now_us: int) -> None:
-        """Keep what was found on a node; what was kept before stays."""
+        """Keep the most that was found on a node: while a camera stops, some grows and some goes already."""
         progress = self._operations.locked(operation_id).progress
-        on_nodes = {node_id: asdict(survey), **progress.get(_NODES, {})}
+        kept = progress.get(_NODES, {})
+        before = kept.get(node_id, {})
+        most = {name: max(count, before.get(name, 0)) for name, count in asdict(survey).items()}
+        on_nodes = {**kept, node_id: most}
         self._operations.progress(operation_id, {_NODES: on_nodes}, now_us)
 
     def entomb_known(self, operation_id: str, camera_id: CameraId, known: Sequence[NodeEvent], now_us: int) -> None:

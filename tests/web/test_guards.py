@@ -84,7 +84,7 @@ async def test_head_answers_as_get_without_a_body(client: httpx.AsyncClient, pat
         ("GET", "/api/cameras/", 404, "not_found"),  # no redirect built from the Host header
         ("GET", "/docs", 404, "not_found"),
         ("PUT", "/api/cameras", 405, "method_not_allowed"),
-        ("DELETE", "/api/cameras/018bcfe5-6800-7000-800c-000000000001", 405, "method_not_allowed"),
+        ("DELETE", "/api/cameras/018bcfe5-6800-7000-800c-000000000001/status", 405, "method_not_allowed"),
         ("TRACE", "/api/system", 405, "method_not_allowed"),
     ],
 )
@@ -128,3 +128,9 @@ async def test_requests_are_counted_by_route_not_by_id(client: httpx.AsyncClient
     assert "018bcfe5" not in text
     assert "random" not in text
     assert "BREW" not in text
+
+
+async def test_parameter_given_twice_is_refused_by_name(client: httpx.AsyncClient) -> None:
+    response = await client.get("/api/events", params=[("limit", "5"), ("limit", "6")])
+    assert response.status_code == 422
+    assert "limit is given more than once" in response.json()["detail"]

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from typing import cast
+from urllib.parse import parse_qsl
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from iris.base.errors import InputError
 from iris.base.log import get_logger
 from web.api.auth import Access, check_access
 from web.api.errors import problem
@@ -80,10 +82,23 @@ class Guard:
         if scope["method"] not in SAFE_METHODS and _is_cross_site(headers):
             self._metrics.auth_denied.labels("cross_site").inc()
             return problem(403, "cross_site", "a page of another site may not change anything here")
+        repeated = _repeated(scope["query_string"])
+        if repeated is not None:
+            return problem(422, InputError.code, f"{repeated} is given more than once; which one counts is not guessed")
         length = _first(headers, b"content-length")
         if length is not None and (not length.isdigit() or int(length) > MOST_BODY_BYTES):
             return problem(413, "content_too_large", f"a body may hold {MOST_BODY_BYTES} bytes at most")
         return None
+
+
+def _repeated(query: bytes) -> str | None:
+    """A query parameter that stands there twice; no route takes a list."""
+    seen = set()
+    for name, _value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name in seen:
+            return name[:100]
+        seen.add(name)
+    return None
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"})

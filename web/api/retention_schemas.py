@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)]
+_Days = Annotated[float, Field(ge=0.04, le=36_500, allow_inf_nan=False)]
 _Share = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from iris.adapters.clock_mark import ClockMarkFile, read_clocks
 from iris.adapters.disk_room import DiskReserve, disk_figures
+from iris.adapters.store_mark import expect_media_folders
 from iris.base.ids import NodeId
 from iris.config import Settings
 from iris.domain.storage import DiskFigures
@@ -57,4 +58,4 @@ def build_retention(
             shared=BackupsBesideStore(data_dir, settings.backup_path),
         )
     )
-    return NodeRetention(evictor, SpaceGuard(evictor, disk, clock, policy))
+    return NodeRetention(evictor, SpaceGuard(evictor, disk, clock, policy, lambda: expect_media_folders(data_dir)))

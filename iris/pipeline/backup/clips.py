@@ -15,6 +15,7 @@ from typing import Final
 
 from iris.adapters.backup_files import VanishedError, hash_of, link_or_copy, private_dirs, size_of
 from iris.adapters.media_files import translated
+from iris.adapters.store_mark import expect_media_folders
 from iris.base.errors import CorruptMediaError, InputError
 from iris.base.failpoint import failpoint
 from iris.outbox.check import read_camera_files, read_relay_file
@@ -60,8 +61,10 @@ def backup_clips(
         progress: Told file by file.
 
     Raises:
+        UnavailableError: A media folder is not there now.
         StorageError, StoreError: Something cannot be read or written now.
     """
+    expect_media_folders(data_dir)
     folder = node_folder(part, node_id)
     _drop_deleted_cameras(folder, set(read_state(part).camera_ids))
     held = {event_id for camera in read_camera_files(folder) for event_id in unfinished_events(camera)}

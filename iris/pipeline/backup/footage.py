@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from iris.adapters.backup_files import VanishedError, copy, hash_of, private_dirs, remove_tree, size_of
 from iris.adapters.media_files import translated
+from iris.adapters.store_mark import expect_media_folders
 from iris.base.errors import CorruptMediaError, StorageError
 from iris.base.failpoint import failpoint
 from iris.base.log import get_logger
@@ -38,8 +39,10 @@ def backup_footage(data_dir: Path, node_id: str, part: Path, progress: ProgressS
         progress: Told camera by camera.
 
     Raises:
+        UnavailableError: A media folder is not there now.
         StorageError, StoreError: Something cannot be read or written now.
     """
+    expect_media_folders(data_dir)
     folder = node_folder(part, node_id)
     for name in ("node", "segments", "pending", "lists"):
         remove_tree(folder / name)

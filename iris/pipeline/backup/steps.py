@@ -101,11 +101,12 @@ class BackupSteps:
         failpoint("backup.after_clips")
 
     def finish(self, name: str, progress: ProgressSink) -> Manifest:
-        """See `iris.pipeline.backup.finish`; the oldest backups go only now."""
+        """See `iris.pipeline.backup.finish`; the oldest backups go only now, and none for one that lacks something."""
         part = self._part(name)
         manifest = finish_backup(part, self._place.version, self._told(part, progress))
         failpoint("backup.after_name")
-        remove_old(self._place.target, self._place.keep)
+        if not manifest.damaged:
+            remove_old(self._place.target, self._place.keep)
         return manifest
 
     def _part(self, name: str) -> Path:

@@ -10,6 +10,7 @@ from iris.adapters.live_feed import (
     CameraStart,
     encode_json,
     read_message,
+    read_message_within,
     start_from_json,
     start_to_json,
     status_from_json,
@@ -118,3 +119,21 @@ async def test_receive_returns_none_when_the_node_is_gone() -> None:
     ours.close()
     assert await asyncio.to_thread(feed.receive) is None
     feed.close()
+
+
+async def test_message_that_waited_while_the_node_stood_still_is_read_first() -> None:
+    ours, theirs = socket.socketpair()
+    reader, writer = await node_end(ours)
+    loop = asyncio.get_running_loop()
+    reading = asyncio.ensure_future(read_message_within(reader, 0.05))
+    await asyncio.sleep(0)
+    theirs.sendall(encode_json({"type": "outbox"}))
+    deadline_s = loop.time() + 0.2
+    while loop.time() < deadline_s:  # the loop stands still past the end of its patience
+        pass
+    message, _ = await reading
+    assert message == {"type": "outbox"}
+    with pytest.raises(TimeoutError):
+        await read_message_within(reader, 0.01)
+    writer.close()
+    theirs.close()

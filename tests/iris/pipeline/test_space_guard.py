@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from iris.base.errors import DiskFullError
+from iris.base.errors import DiskFullError, UnavailableError
 from iris.base.ids import CameraId, RunId
 from iris.contracts.retention import EvictEvents
 from iris.domain.segment import Segment
@@ -251,3 +251,28 @@ def test_guard_removes_no_more_while_the_disk_gives_room_back_late(node: KeptFoo
     report = guard.report()
     assert report is not None
     assert report.alarm is None
+
+
+def test_guard_says_that_a_media_disk_is_missing_and_removes_nothing_until_it_is_back(node: KeptFootage) -> None:
+    fill(node, 95)
+    missing = [UnavailableError("recordings has lost its mark")]
+
+    def expect_folders() -> None:
+        for error in missing:
+            raise error
+
+    guard = SpaceGuard(node.evictor, node.disk, node.clock, node.policy, expect_folders)
+    node.clock.advance_us(2 * PATIENCE_US)
+    with capture_logs() as said:
+        for _ in range(3):
+            guard.look()
+    report = guard.report()
+    assert report is not None
+    assert (report.alarm, node.tombstones()) == ("recordings has lost its mark", {})
+    assert len(said) == 1
+    missing.clear()
+    guard.look()
+    report = guard.report()
+    assert report is not None
+    assert report.alarm is None
+    assert node.tombstones()
