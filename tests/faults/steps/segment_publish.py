@@ -127,6 +127,8 @@ def problems(data_dir: Path, said: Said, *, recovered: bool) -> list[str]:
         pruned = values["end_us"] <= newest_us - RETENTION_S * S
         if row is None and not pruned:
             found.append(f"{values['path']} was durable and is not in the index")
+        elif row is not None and not (data_dir / row.path).exists():
+            found.append(f"{values['path']} was durable and is gone")
         elif row is not None and sha256_of(data_dir / row.path) != values["sha256"]:
             found.append(f"{values['path']} was durable and has other bytes")
     if recovered and segments:
