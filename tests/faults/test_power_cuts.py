@@ -71,7 +71,8 @@ def test_accepted_events_end_and_little_footage_is_lost_when_the_power_is_cut(
                     ledger.rounds += 1
                     ledger.sample("back_s", stage.until_recording())
                     stage.until_healthy()
-                found = stage.verdict(ledger)
+                # What a cut may take (two segments) can be all there was of an event that had just begun.
+                found = stage.verdict(ledger, may_fail=True)
                 ledger.failed(violations=len(empty))
                 for camera_id in stage.cameras:
                     marks = recorded_marks(iris.data_dir, camera_id)
