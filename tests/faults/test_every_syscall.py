@@ -30,7 +30,7 @@ def tell(ledger: Ledger, points: Sequence[Call], problems: list[str]) -> None:
     assert not problems, "\n".join(problems)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("step", STEPS)
 def test_step_killed_at_any_durable_system_call_leaves_the_state_before_or_after(
     strike_bench: Bench, step: str
@@ -50,7 +50,7 @@ def test_step_killed_at_any_durable_system_call_leaves_the_state_before_or_after
         tell(ledger, points, strike_bench.deal(points, strike_all))
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("step", STEPS)
 def test_step_without_power_at_any_durable_system_call_leaves_the_state_before_or_after(
     strike_bench: Bench, step: str
