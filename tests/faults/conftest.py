@@ -41,7 +41,7 @@ def memory_path() -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def strike_bench() -> Iterator[Bench]:
     """Steps that can be struck at system calls."""
     need_strace()
