@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection
 
 from iris.adapters.clock import SystemClock
-from iris.base.errors import IrisError, StoreError
+from iris.base.errors import InputError, IrisError, StoreError
 from iris.base.timebase import seconds_to_us
 from iris.config import Settings, load_settings
 from iris.store.engine import Store, open_store, sqlite_file
@@ -34,6 +34,8 @@ def check_command(arguments: argparse.Namespace) -> int:
     log = None
     try:
         settings = load_settings().settings
+        if arguments.accept_empty and not arguments.repair:
+            raise InputError("--accept-empty repairs something: give --repair with it")
         if arguments.repair:
             log = repair(settings, full=arguments.full, accept_empty=arguments.accept_empty)
         report = run_check(settings, full=arguments.full)
@@ -105,4 +107,7 @@ def _expect_database(url: str) -> None:
     """Opening an SQLite file that is not there would make one."""
     path = sqlite_file(url)
     if path is not None and not path.is_file():
-        raise StoreError(f"there is no database at {path}; set DATA_DIR or DATABASE_URL, or start Iris once")
+        raise StoreError(
+            f"there is no database at {path}; set DATA_DIR or DATABASE_URL, restore it from a backup, "
+            "or start Iris once where it is new"
+        )
