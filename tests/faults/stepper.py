@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -75,7 +75,7 @@ class Stepper:
             raise AssertionError(f"{phase} of {step}: signal {outcome.signal}\n{outcome.answer}\n{self.log()[-2000:]}")
         return outcome.answer
 
-    def traced(self, step: str, phase: str, place: Place, names: Sequence[str], strike: Strike | None) -> Outcome:
+    def traced(self, step: str, phase: str, place: Place, names: Collection[str], strike: Strike | None) -> Outcome:
         """A phase with its calls written down, and one of them struck where asked for."""
         pid = self._ask(step, phase, place, stopped=True)
         output = self._folder / "trace"

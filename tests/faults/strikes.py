@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.faults.disks import ImageDisk
 from tests.faults.stepper import Place, Stepper, copy_place, copy_tree, plain_place
 from tests.faults.steps.said import Said
-from tests.faults.tracing import DURABLE, Call, Strike, calls_on
+from tests.faults.tracing import DURABLE, GROWING, Call, Strike, calls_on
 
 _FOOTAGE = ("segments", "pending", "recordings", "thumbnails")
 
@@ -28,6 +28,7 @@ class Bench:
     folder: Path
     lanes: tuple[Stepper, ...]
     templates: dict[str, Place] = field(default_factory=dict)
+    traces: dict[str, str] = field(default_factory=dict)
 
     def template(self, step: str) -> Place:
         """A place where a step can begin, never to be worked in."""
@@ -40,12 +41,15 @@ class Bench:
 
     def fault_points(self, step: str, names: Sequence[str]) -> list[Call]:
         """The calls that a step makes when nothing is struck; it must leave everything whole."""
-        place = copy_place(self.template(step), self.folder / "counted")
-        outcome = self.lanes[0].traced(step, "run", place, names, None)
-        assert not outcome.failed, outcome.answer
-        problems = self.lanes[0].do(step, "verdict", place)
-        assert problems == [], problems
-        return calls_on(outcome.trace, place.data_dir, names)
+        place = plain_place(self.folder / "counted")
+        if step not in self.traces:
+            copy_place(self.template(step), place.root)
+            outcome = self.lanes[0].traced(step, "run", place, {*DURABLE, *GROWING}, None)
+            assert not outcome.failed, outcome.answer
+            problems = self.lanes[0].do(step, "verdict", place)
+            assert problems == [], problems
+            self.traces[step] = outcome.trace
+        return calls_on(self.traces[step], place.data_dir, names)
 
     def deal(
         self, points: Sequence[Call], strike_one: Callable[[Stepper, Path, Sequence[Call]], list[str]]

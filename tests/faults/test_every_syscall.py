@@ -74,6 +74,6 @@ def test_step_without_power_at_any_durable_system_call_leaves_the_state_before_o
         return problems
 
     with Ledger("R6", f"{step}, power cut at a durable call", "cuts") as ledger:
-        every = by_form(3, 1)
+        every = by_form(4, 1)
         chosen = points[ledger.seed % every :: every]
         tell(ledger, chosen, strike_bench.deal(chosen, strike_all))

@@ -32,7 +32,7 @@ def test_step_says_so_and_gets_over_it_when_the_disk_is_full_at_any_call(strike_
     points = strike_bench.fault_points(step, GROWING)
     small = [point for point in points if point.name in ("write", "pwrite64")]
     names = [point for point in points if point not in small]
-    chosen = spread(names, by_form(12, 10**6)) + spread(small, by_form(8, 10**6))
+    chosen = spread(names, by_form(8, 10**6)) + spread(small, by_form(4, 10**6))
     template = strike_bench.template(step)
 
     def strike_all(stepper: Stepper, folder: Path, mine: Sequence[Call]) -> list[str]:
@@ -57,7 +57,7 @@ def test_step_trusts_no_file_whose_fsync_failed(strike_bench: Bench, step: str) 
     points = strike_bench.fault_points(step, FORCING)
     files = [point for point in points if ".db" not in point.text]
     databases = [point for point in points if ".db" in point.text]
-    chosen = files + spread(databases, by_form(5, 10**6))
+    chosen = files + spread(databases, by_form(3, 10**6))
     template = strike_bench.template(step)
 
     def strike_all(stepper: Stepper, folder: Path, mine: Sequence[Call]) -> list[str]:
