@@ -395,12 +395,3 @@ def test_command_prints_rule_by_rule_and_fails_when_one_fails(
     told = capsys.readouterr()
     assert "there is no database" in told.err
     assert (json.loads(told.out)["holds"] is None) if as_json else told.out == ""
-
-
-def test_check_refuses_to_accept_an_empty_folder_without_repair(
-    place: Copy, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("DATA_DIR", str(place.data_dir))
-    arguments = argparse.Namespace(full=False, json=False, repair=False, accept_empty=["recordings"])
-    assert check_command(arguments) == 2
-    assert "--repair" in capsys.readouterr().err
