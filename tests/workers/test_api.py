@@ -112,7 +112,7 @@ def test_api_ends_with_a_sentence_when_the_database_is_another_ones(tmp_path: Pa
     with _api(tmp_path, port) as process:
         _, printed = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 1
-    assert "holds footage of another one" in printed
+    assert "holds footage of one; restore that database" in printed
     assert "Traceback" not in printed
 
 

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from iris.adapters.av_clip_check import keyframe_jpeg
 from iris.adapters.media_files import make_dir, publish, translated
-from iris.adapters.pins import pinned_files
+from iris.adapters.pins import pinned_files, release_pins
 from iris.adapters.quarantine import Quarantine
 from iris.base.errors import IrisError
 from iris.base.ids import CameraId
@@ -68,6 +68,7 @@ class EventRepairs:
             self._set_aside([file.path for file in event.clip_files])
             clip = self._workshop.assemble(_request(event), lambda _step, _done, _total: None)
             if clip.files and self._store.replace_clip(event, clip):
+                release_pins(self._task.data_dir, event.event_id)  # what assembling keeps for a finished event
                 self._log.done(f"event {event.event_id}: its clip was made anew from its segments ({clip.summary})")
                 return
             # Now all of its files are in quarantine, and what comes below says so.
