@@ -135,7 +135,7 @@ class KeptFootage:
         assert cursor is None
         clips = {path.stem for path in self.data_dir.glob(f"recordings/{CAMERA_ID}/*")}
         assert clips == {row.event_id for row in rows if row.state.terminal}
-        assert {path.stem for path in self.data_dir.glob("thumbnails/*")} == clips
+        assert {path.stem for path in self.data_dir.glob("thumbnails/*.jpg")} == clips
         return {int(row.event_id[-12:], 16) for row in rows}
 
     def tombstones(self) -> dict[int, str]:

@@ -58,8 +58,6 @@ def footage(tmp_path: Path) -> Iterator[SharingFootage]:
     pair_store(store, data_dir, Uuid7Source())
     (data_dir / "node").mkdir(exist_ok=True)
     (data_dir / "node" / "id").write_text(NODE)
-    for name in ("recordings", "thumbnails", "segments", "pending"):
-        (data_dir / name / ".iris-store").unlink()  # its files are counted
     yield SharingFootage(store, data_dir)
     store.close()
 
