@@ -34,6 +34,7 @@ def open_event(iris: RunningIris, camera_id: str, known: set[str]) -> str | None
     return event_id if event_id not in known and any(e["id"] == event_id for e in iris.events()) else None
 
 
+@pytest.mark.accept
 def test_events_become_ready_once_when_their_workflows_were_ended(tmp_path: Path) -> None:
     scene = SceneSpec(loop_s=20, walk_at_s=2, walk_s=10, fps=10)
     with CameraSim(scene) as camera, RunningIris(tmp_path / "data") as iris:

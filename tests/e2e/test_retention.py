@@ -223,6 +223,7 @@ def in_mb(sizes: dict[str, int]) -> dict[str, float]:
     return {name: round(size / 1e6, 1) for name, size in sorted(sizes.items()) if size > 50_000}
 
 
+@pytest.mark.accept
 def test_full_volume_heals_itself_from_its_oldest_events(volume: Path) -> None:
     kept = filled(volume, 0.6)
     with CameraSim(SCENE) as camera, RunningIris(volume, **SETTINGS) as iris:
@@ -246,6 +247,7 @@ def test_full_volume_heals_itself_from_its_oldest_events(volume: Path) -> None:
     assert check.returncode == 0, check.stdout + check.stderr
 
 
+@pytest.mark.accept
 def test_recording_resumes_within_ten_seconds_when_a_volume_full_of_holds_gets_room(volume: Path) -> None:
     with CameraSim(SCENE) as camera, RunningIris(volume, **SETTINGS) as iris:
         camera_id = iris.add_camera(rtsp_url=camera.url, **CAMERA)["id"]

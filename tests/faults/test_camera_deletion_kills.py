@@ -53,7 +53,9 @@ def kill_if_there(iris: RunningIris, part: str) -> None:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ("events", "kills"), [(60, 2), pytest.param(2000, 5, marks=pytest.mark.accept)], ids=["short", "accept"]
+    ("events", "kills"),
+    [pytest.param(60, 2, marks=pytest.mark.accept), pytest.param(2000, 5, marks=pytest.mark.accept)],
+    ids=["short", "accept"],
 )
 def test_camera_is_deleted_completely_while_its_process_and_the_worker_are_killed(
     tmp_path: Path, events: int, kills: int

@@ -91,6 +91,7 @@ def test_recording_goes_on_when_the_database_is_locked_or_moved_away(tmp_path: P
             stage.assert_recorded_without_a_hole(began_us, ended_us)
 
 
+@pytest.mark.accept
 def test_write_ahead_log_stays_bounded_when_somebody_reads_for_long(tmp_path: Path) -> None:
     seconds = by_form(15.0, 600.0)
     ledger = Ledger("R17", "a long read keeps SQLite from its checkpoint", unit="reads", facts={"length, s": seconds})

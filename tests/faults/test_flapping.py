@@ -72,6 +72,7 @@ def use_of(iris: RunningIris, part: str) -> Use:
     )
 
 
+@pytest.mark.accept
 def test_nothing_grows_when_cameras_flap(tmp_path: Path) -> None:
     count = rounds(48, 1000)
     ledger = Ledger("R19", "cameras drop, reset, vanish and refuse", unit="cycles")

@@ -91,6 +91,7 @@ def switch_off(database: Path, camera_id: str) -> None:
     connection.close()
 
 
+@pytest.mark.accept
 def test_everything_stops_within_its_time_when_it_is_told_to_at_any_moment(tmp_path: Path) -> None:
     ledger = Ledger("R33", "SIGTERM at a random moment", unit="stops")
     with ledger:
