@@ -1,18 +1,23 @@
 """What holds for every test: no traffic beyond this machine, no child process left, no silent skip.
 
-Runs once in each test process. Fixtures live beside the tests that use them.
+Runs once in each test process. Fixtures live beside the tests that use them; a database is what most of them use.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import os
+import shutil
 import sys
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import hypothesis
 import psutil
 import pytest
+
+from iris.store.engine import Store, open_store, sqlite_url
+from iris.store.migrate import migrate
 
 # A busy machine is no failure: benches measure time, tests do not.
 hypothesis.settings.register_profile("iris", deadline=None)
@@ -49,6 +54,23 @@ def _only_this_machine() -> Iterator[None]:
     _foreign_addresses.clear()
     yield
     assert _foreign_addresses == [], "a test may only talk to this machine"
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite database at the head, migrated once; to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "vms.db"
+    migrate(sqlite_url(path))
+    return path
+
+
+@pytest.fixture
+def store(migrated_file: Path, tmp_path: Path) -> Iterator[Store]:
+    """A main database of the test's own, empty, as `vms.db` in its folder."""
+    shutil.copy(migrated_file, tmp_path / "vms.db")
+    opened = open_store(sqlite_url(tmp_path / "vms.db"))
+    yield opened
+    opened.close()
 
 
 @pytest.hookimpl(wrapper=True)

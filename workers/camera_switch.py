@@ -63,10 +63,10 @@ class NodeCameraSwitch:
     async def _look(self, camera: CameraId) -> None:
         try:
             async with asyncio.timeout(_LOOK_PATIENCE_S):
-                _, answered = await self._keeper.look(self._read)
+                look = await self._keeper.look(self._read)
         except TimeoutError as error:
             raise UnavailableError("The camera process takes long to stop.") from error
-        if not answered:
+        if not look.store_answered:
             raise UnavailableError("The database does not answer, so the node cannot know which cameras to stop.")
         if self._is_running(camera):
             raise UnavailableError("The database still wants this camera to run.")

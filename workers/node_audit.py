@@ -8,6 +8,7 @@ on a thread of the Temporal worker; what belongs to the event loop is done there
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 from collections.abc import Callable, Collection, Coroutine
 from pathlib import Path
@@ -70,14 +71,16 @@ class NodeAudit:
     # On the event loop
 
     async def _compare(self) -> tuple[list[Repair], bool]:
-        applied, store_answered = await self._keeper.look(self._read)
-        repairs = [
-            *(Repair(camera_id, REPAIR_STARTED, "it should run and did not") for camera_id in applied.started),
-            *(Repair(camera_id, REPAIR_RESTARTED, "it ran with old settings") for camera_id in applied.restarted),
-            *(Repair(camera_id, REPAIR_STOPPED, "it ran and should not") for camera_id in applied.stopped),
-            *(Repair(camera_id, REPAIR_RESTARTED, reason) for camera_id, reason in self._supervisor.revive()),
+        """What had to be repaired; a change of the database that is taken up here, before the node did, is none."""
+        look = await self._keeper.look(self._read)
+        applied = [
+            *(Repair(camera_id, REPAIR_STARTED, "it should run and did not") for camera_id in look.applied.started),
+            *(Repair(camera_id, REPAIR_RESTARTED, "it ran with old settings") for camera_id in look.applied.restarted),
+            *(Repair(camera_id, REPAIR_STOPPED, "it ran and should not") for camera_id in look.applied.stopped),
         ]
-        return repairs, store_answered
+        revived = [Repair(camera_id, REPAIR_RESTARTED, reason) for camera_id, reason in self._supervisor.revive()]
+        repairs = [repair for repair in applied if repair.camera_id not in look.changed] + revived
+        return repairs, look.store_answered
 
     async def _known_pids(self) -> frozenset[int]:
         return self._supervisor.known_pids()
@@ -90,11 +93,10 @@ class NodeAudit:
     def _on_loop(self, work: Coroutine[Any, Any, T], progress: ProgressSink) -> T:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         beats = 0
-        while True:
-            with contextlib.suppress(TimeoutError):
-                return future.result(_BEAT_S)
+        while not concurrent.futures.wait([future], _BEAT_S).done:
             beats += 1
             progress("compare cameras", beats, 0)
+        return future.result()
 
     def _strays(self, known: Collection[int]) -> list[tuple[CameraId, psutil.Process]]:
         """Processes that hold the lock of a camera of this folder and are not the supervisor's, for certain."""

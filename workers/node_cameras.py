@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from iris.adapters.node_cameras import NodeCameras, SealedCamera
 from iris.base.errors import IrisError, StoreError
@@ -15,6 +16,21 @@ from iris.base.ids import CameraId
 from iris.base.log import get_logger
 from iris.domain.camera import CameraSpec
 from workers.supervisor import Applied, CameraSupervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look into the database led to.
+
+    Attributes:
+        applied: What the supervisor had to do.
+        changed: Cameras that the database wants otherwise than at the look before.
+        store_answered: Whether the database answered; else what is known already counted.
+    """
+
+    applied: Applied
+    changed: frozenset[CameraId]
+    store_answered: bool
 
 
 class CameraKeeper:
@@ -59,8 +75,7 @@ class CameraKeeper:
         """
         while True:
             self._changed.clear()
-            applied, _ = await self.look(read)
-            if applied:
+            if (await self.look(read)).applied:
                 self._tell_change()
             try:
                 async with asyncio.timeout(every_s):
@@ -68,12 +83,9 @@ class CameraKeeper:
             except TimeoutError:
                 continue
 
-    async def look(self, read: Callable[[], dict[CameraId, SealedCamera]]) -> tuple[Applied, bool]:
-        """Look into the database once and have the supervisor run what it says.
-
-        Returns:
-            What the supervisor had to do, and whether the database answered; else what is known already counted.
-        """
+    async def look(self, read: Callable[[], dict[CameraId, SealedCamera]]) -> Look:
+        """Look into the database once and have the supervisor run what it says."""
+        changed: frozenset[CameraId] = frozenset()
         async with self._looking:
             try:
                 wanted = await asyncio.to_thread(read)
@@ -83,10 +95,12 @@ class CameraKeeper:
                 self._failing = True
             else:
                 self._failing = False
-                if wanted != self._known:
+                ids = wanted.keys() | self._known.keys()
+                changed = frozenset(one for one in ids if wanted.get(one) != self._known.get(one))
+                if changed:
                     self._copy.replace(wanted)
                     self._known = wanted
-            return await self._apply(), not self._failing
+            return Look(await self._apply(), changed, not self._failing)
 
     async def _apply(self) -> Applied:
         specs = {}

@@ -8,17 +8,22 @@ when it is tried again; until the last one nothing of it counts as a backup.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import asdict
+from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError
 
 with workflow.unsafe.imports_passed_through():
     from iris.contracts import backup_activities, names, policies
-    from iris.contracts.backup import BackupPlan, BackupRef, BackupResult, BackupStart, PlanBackup
+    from iris.contracts.backup import BackupRef, BackupResult, BackupStart, PlanBackup
+    from workflows import failures
     from workflows import operation_steps as steps
 
 _KIND = "backup"
+
+R = TypeVar("R")
 
 
 @workflow.defn(name=names.WORKFLOW_BACKUP)
@@ -32,9 +37,7 @@ class BackupWorkflow:
         try:
             result = await self._make()
         except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            reason = _reason(error)
+            reason = failures.reason_of(error, "A host did not finish its part in time.")
             workflow.set_current_details(f"No backup was made: {reason}")
             if start.operation_id is not None:
                 await steps.finish_operation(start.operation_id, {}, reason)
@@ -57,60 +60,28 @@ class BackupWorkflow:
         )
         workflow.set_current_details(f"Making the backup {plan.name}.")
         ref = BackupRef(plan.name)
-        await asyncio.gather(*(self._footage(node_id, ref) for node_id in plan.node_ids))
-        await workflow.execute_activity(
-            backup_activities.backup_database,
-            ref,
-            task_queue=names.QUEUE_IRIS,
-            start_to_close_timeout=policies.BACKUP_STEP_TIMEOUT,
-            schedule_to_close_timeout=policies.BACKUP_PATIENCE,
-            heartbeat_timeout=policies.BACKUP_HEARTBEAT,
-            retry_policy=policies.RETRY,
-            summary="Take one moment of the main database",
-        )
-        return await self._files(plan, ref)
-
-    async def _files(self, plan: BackupPlan, ref: BackupRef) -> BackupResult:
-        await asyncio.gather(*(self._clips(node_id, ref) for node_id in plan.node_ids))
-        return await workflow.execute_activity(
-            backup_activities.finish_backup,
-            ref,
-            task_queue=names.QUEUE_IRIS,
-            start_to_close_timeout=policies.BACKUP_STEP_TIMEOUT,
-            schedule_to_close_timeout=policies.BACKUP_PATIENCE,
-            heartbeat_timeout=policies.BACKUP_HEARTBEAT,
-            retry_policy=policies.RETRY,
-            summary="Verify the backup and give it its name; then the oldest goes",
-        )
-
-    async def _footage(self, node_id: str, ref: BackupRef) -> None:
-        await workflow.execute_activity(
-            backup_activities.backup_footage,
-            ref,
-            task_queue=names.node_queue(node_id),
-            start_to_close_timeout=policies.BACKUP_STEP_TIMEOUT,
-            schedule_to_close_timeout=policies.BACKUP_PATIENCE,
-            heartbeat_timeout=policies.BACKUP_HEARTBEAT,
-            retry_policy=policies.RETRY,
-            summary="Keep the footage of unfinished events",
-        )
-
-    async def _clips(self, node_id: str, ref: BackupRef) -> None:
-        await workflow.execute_activity(
-            backup_activities.backup_clips,
-            ref,
-            task_queue=names.node_queue(node_id),
-            start_to_close_timeout=policies.BACKUP_STEP_TIMEOUT,
-            schedule_to_close_timeout=policies.BACKUP_PATIENCE,
-            heartbeat_timeout=policies.BACKUP_HEARTBEAT,
-            retry_policy=policies.RETRY,
-            summary="Keep clips and thumbnails of finished events",
-        )
+        hosts = [names.node_queue(node_id) for node_id in plan.node_ids]
+        footage, clips = "Keep the footage of unfinished events", "Keep clips and thumbnails of finished events"
+        await asyncio.gather(*(_step(backup_activities.backup_footage, ref, host, footage) for host in hosts))
+        database = "Take one moment of the main database"
+        await _step(backup_activities.backup_database, ref, names.QUEUE_IRIS, database)
+        await asyncio.gather(*(_step(backup_activities.backup_clips, ref, host, clips) for host in hosts))
+        named = "Verify the backup and give it its name; then the oldest goes"
+        return await _step(backup_activities.finish_backup, ref, names.QUEUE_IRIS, named)
 
 
-def _reason(error: ActivityError) -> str:
-    cause = error.cause
-    return cause.message if isinstance(cause, ApplicationError) else "A host did not finish its part in time."
+async def _step(step: Callable[[BackupRef], R], ref: BackupRef, queue: str, summary: str) -> R:
+    """One long step; it shows that it lives, and goes on where it was when it is tried again."""
+    return await workflow.execute_activity(
+        step,
+        ref,
+        task_queue=queue,
+        start_to_close_timeout=policies.BACKUP_STEP_TIMEOUT,
+        schedule_to_close_timeout=policies.BACKUP_PATIENCE,
+        heartbeat_timeout=policies.BACKUP_HEARTBEAT,
+        retry_policy=policies.RETRY,
+        summary=summary,
+    )
 
 
 def _text(result: BackupResult) -> str:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Final, TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from iris.contracts import camera_removal_activities as activities
@@ -28,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
         SurveyNote,
     )
     from iris.contracts.events import END_STOPPED, KIND_CLOSED, EventMessage
+    from workflows import failures
     from workflows import operation_steps as steps
 
 _TURN_PAUSE: Final = timedelta(seconds=2)
@@ -230,11 +231,7 @@ class CameraRemoval:
                 self._lines.pop("refused", None)
                 return done
             except ActivityError as error:
-                if is_cancelled_exception(error):
-                    raise
-                cause = error.cause
-                reason = cause.message if isinstance(cause, ApplicationError) else str(error)
-                self._tell("refused", f"{summary}: {reason}")
+                self._tell("refused", f"{summary}: {failures.reason_of(error, str(error))}")
             await self._pause(policies.REFUSED_PAUSE, "It was refused: see the details; tried again in a minute")
 
     async def _pause(self, length: timedelta, summary: str) -> None:

@@ -14,8 +14,8 @@ from datetime import timedelta
 from typing import Any, Final
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.common import SearchAttributeUpdate
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from iris.contracts import activities, names, policies
@@ -38,14 +38,9 @@ with workflow.unsafe.imports_passed_through():
         TimeRange,
     )
     from iris.contracts.texts import clock_text, labels_text, moment, span_text
+    from workflows import attributes, failures
 
-_CAMERA = SearchAttributeKey.for_keyword("IrisCameraId")
-_NODE = SearchAttributeKey.for_keyword("IrisNodeId")
-_KIND = SearchAttributeKey.for_keyword("IrisKind")
-_STATE = SearchAttributeKey.for_keyword("IrisState")
-_START = SearchAttributeKey.for_datetime("IrisEventStart")
-
-_US_PER_S: Final = 1_000_000
+_LATE: Final = "The host of the camera did not finish this in time."
 
 
 @workflow.defn(name=names.WORKFLOW_EVENT)
@@ -129,8 +124,7 @@ class EventWorkflow:
                 summary=f"Record: {message.kind}, {labels_text(message.labels)} (message {message.seq})",
             )
         except ActivityError as error:
-            _raise_if_cancelled(error)
-            self._tell("refused", f"the database refused message {message.seq}: {_reason(error)}")
+            self._tell("refused", f"the database refused message {message.seq}: {failures.reason_of(error, _LATE)}")
             return False
         if recorded.terminal:
             self._enter(recorded.state)
@@ -154,7 +148,7 @@ class EventWorkflow:
             )
             closing = answer.message
         except ActivityError as error:
-            _raise_if_cancelled(error)
+            failures.raise_if_cancelled(error)
             closing = self._closed_where_last_seen()
         if closing is not None:
             newest_seq = self._newest.seq if self._newest else 0
@@ -217,8 +211,7 @@ class EventWorkflow:
                 summary=f"Make the clip of {span}",
             )
         except ActivityError as error:
-            _raise_if_cancelled(error)
-            return _failed_clip(request, _reason(error))
+            return _failed_clip(request, failures.reason_of(error, _LATE))
 
     async def _publish_thumbnail(self) -> ThumbnailResult:
         """A missing picture is no reason to lose a clip."""
@@ -233,8 +226,7 @@ class EventWorkflow:
                 summary="Publish the thumbnail",
             )
         except ActivityError as error:
-            _raise_if_cancelled(error)
-            self._tell("thumbnail", f"no thumbnail: {_reason(error)}")
+            self._tell("thumbnail", f"no thumbnail: {failures.reason_of(error, _LATE)}")
             return ThumbnailResult()
 
     async def _release(self) -> None:
@@ -249,8 +241,7 @@ class EventWorkflow:
                 summary="Release pinned segments and outbox rows",
             )
         except ActivityError as error:
-            _raise_if_cancelled(error)
-            self._tell("release", f"not released: {_reason(error)}")
+            self._tell("release", f"not released: {failures.reason_of(error, _LATE)}")
 
     async def _discard(self) -> None:
         """The event was removed: so is whatever was published since. Its host is waited for, however long."""
@@ -265,14 +256,14 @@ class EventWorkflow:
 
     def _show_start(self) -> None:
         updates: list[SearchAttributeUpdate[Any]] = [
-            _CAMERA.value_set(self._ref.camera_id),
-            _NODE.value_set(self._ref.node_id),
-            _KIND.value_set("event"),
-            _STATE.value_set(self._state),
+            attributes.CAMERA.value_set(self._ref.camera_id),
+            attributes.NODE.value_set(self._ref.node_id),
+            attributes.KIND.value_set("event"),
+            attributes.STATE.value_set(self._state),
         ]
         started_us = self._newest.started_us if self._newest else None
         if started_us is not None:
-            updates.append(_START.value_set(moment(started_us)))
+            updates.append(attributes.EVENT_START.value_set(moment(started_us)))
         workflow.upsert_search_attributes(updates)
 
     def _enter(self, state: str) -> None:
@@ -280,7 +271,7 @@ class EventWorkflow:
         if state != self._state:
             self._state = state
             self._ref = replace(self._ref, state=state)
-            workflow.upsert_search_attributes([_STATE.value_set(state)])
+            workflow.upsert_search_attributes([attributes.STATE.value_set(state)])
 
     def _tell(self, step: str, line: str) -> None:
         """One line per step, for who looks at the workflow now; the newest of each stays."""
@@ -293,16 +284,3 @@ def _failed_clip(request: AssembleClip, reason: str) -> ClipResult:
     window = TimeRange(request.window_start_us, request.window_end_us, GAP_UNKNOWN)
     missing = (window,) if window.end_us > window.start_us else ()
     return ClipResult(state=STATE_FAILED, missing=missing, failure=reason)
-
-
-def _reason(error: ActivityError) -> str:
-    """What a person should read: the activity's own sentence, or that its time was over."""
-    cause = error.cause
-    if isinstance(cause, ApplicationError):
-        return cause.message
-    return "The host of the camera did not finish this in time."
-
-
-def _raise_if_cancelled(error: ActivityError) -> None:
-    if is_cancelled_exception(error):
-        raise error

@@ -11,8 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from iris.contracts import names, node_activities, policies
@@ -27,10 +26,7 @@ with workflow.unsafe.imports_passed_through():
         ReconcileNode,
     )
     from iris.contracts.texts import clock_text
-
-_NODE = SearchAttributeKey.for_keyword("IrisNodeId")
-_KIND = SearchAttributeKey.for_keyword("IrisKind")
-_STATE = SearchAttributeKey.for_keyword("IrisState")
+    from workflows import attributes, failures
 
 # A node that restarts answers within one interval; three of them are no coincidence.
 _PATIENCE_ROUNDS: Final = 3
@@ -55,7 +51,7 @@ class NodeWorkflow:
     @workflow.run
     async def run(self, watch: NodeWatch) -> None:
         """Round after round; a new run before the history gets long."""
-        workflow.upsert_search_attributes([_NODE.value_set(watch.node_id), _KIND.value_set("node")])
+        workflow.upsert_search_attributes([attributes.NODE.value_set(watch.node_id), attributes.KIND.value_set("node")])
         self._enter(NODE_UP)
         for _ in range(watch.rounds_per_run):
             if workflow.info().is_continue_as_new_suggested():
@@ -90,9 +86,8 @@ class NodeWorkflow:
         try:
             self._note(await asked)
         except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-            self._tell("round", f"The node could not compare its cameras: {_reason(error)}")
+            reason = failures.reason_of(error, "it did not finish in time")
+            self._tell("round", f"The node could not compare its cameras: {reason}")
         if gone_since_us is not None:
             await self._say_back(gone_since_us)
 
@@ -134,8 +129,7 @@ class NodeWorkflow:
                 summary="The node answers again" if answers else "The node does not answer: when was it last heard of?",
             )
         except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
+            failures.raise_if_cancelled(error)
             return None
 
     def _note(self, report: NodeReport) -> None:
@@ -160,15 +154,9 @@ class NodeWorkflow:
         self._tell("repairs", f"{repairs} repair(s) so far, the newest: {self._watch.last_repair}" if repairs else "")
 
     def _enter(self, state: str) -> None:
-        workflow.upsert_search_attributes([_STATE.value_set(state)])
+        workflow.upsert_search_attributes([attributes.STATE.value_set(state)])
 
     def _tell(self, step: str, line: str) -> None:
         """One line per step, for who looks at the workflow now; the newest of each stays."""
         self._lines[step] = line
         workflow.set_current_details("\n\n".join(line for line in self._lines.values() if line))
-
-
-def _reason(error: ActivityError) -> str:
-    """The activity's own sentence, or that its time was over."""
-    cause = error.cause
-    return cause.message if isinstance(cause, ApplicationError) else "it did not finish in time"

@@ -6,29 +6,26 @@ import asyncio
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
+from temporalio.common import SearchAttributeUpdate
 
 with workflow.unsafe.imports_passed_through():
     from iris.contracts import names, operation_activities, policies, removal_activities
     from iris.contracts.operations import JsonObject, OperationEnd, OperationProgress, OperationRef
     from iris.contracts.removal import BurialPlace, BuriedEvents
-
-_KIND = SearchAttributeKey.for_keyword("IrisKind")
-_STATE = SearchAttributeKey.for_keyword("IrisState")
-_CAMERA = SearchAttributeKey.for_keyword("IrisCameraId")
+    from workflows import attributes
 
 
 def show_kind(kind: str, state: str, camera_id: str | None = None) -> None:
     """What people who list workflows find this one by."""
-    updates: list[SearchAttributeUpdate[Any]] = [_KIND.value_set(kind), _STATE.value_set(state)]
+    updates: list[SearchAttributeUpdate[Any]] = [attributes.KIND.value_set(kind), attributes.STATE.value_set(state)]
     if camera_id is not None:
-        updates.append(_CAMERA.value_set(camera_id))
+        updates.append(attributes.CAMERA.value_set(camera_id))
     workflow.upsert_search_attributes(updates)
 
 
 def show_state(state: str) -> None:
     """Another state, for those who list workflows."""
-    workflow.upsert_search_attributes([_STATE.value_set(state)])
+    workflow.upsert_search_attributes([attributes.STATE.value_set(state)])
 
 
 async def report_progress(operation_id: str, progress: JsonObject) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from iris.contracts import names, orphan_activities, policies
@@ -25,9 +25,11 @@ with workflow.unsafe.imports_passed_through():
         SurveyOrphans,
         SweepOrphans,
     )
+    from workflows import failures
     from workflows import operation_steps as steps
 
 _KIND = "orphan_purge"
+_LATE = "it did not answer in time"
 
 
 @workflow.defn(name=names.WORKFLOW_ORPHAN_PURGE)
@@ -46,7 +48,7 @@ class OrphanPurgeWorkflow:
             try:
                 surveys[node_id] = await self._survey(node_id, plan)
             except ActivityError as error:
-                refusal = refusal or f"node {node_id}: {_reason(error)}"
+                refusal = refusal or f"node {node_id}: {failures.reason_of(error, _LATE)}"
                 continue
             result["nodes"][node_id] = _survey_words(surveys[node_id])
             refusal = refusal or surveys[node_id].refusal
@@ -92,7 +94,7 @@ class OrphanPurgeWorkflow:
                 sweep = await self._sweep(node_id, plan, survey)
                 refusal = sweep.refusal
             except ActivityError as error:
-                refusal = f"node {node_id}: {_reason(error)}"
+                refusal = f"node {node_id}: {failures.reason_of(error, _LATE)}"
             result["nodes"][node_id] |= {
                 "quarantine": f"quarantine/{plan.batch}" if sweep.moved_count else None,
                 "moved_count": sweep.moved_count,
@@ -149,9 +151,3 @@ def _done(plan: PurgePlan, surveys: dict[str, OrphanSurvey], outcome: OrphanPurg
     if plan.dry_run:
         return f"Dry run: {found} file(s) belong to nothing."
     return f"Done: {outcome.moved_count} file(s) moved into quarantine, {outcome.deleted_count} deleted from it."
-
-
-def _reason(error: ActivityError) -> str:
-    if is_cancelled_exception(error):
-        raise error
-    return error.cause.message if isinstance(error.cause, ApplicationError) else "it did not answer in time"

@@ -10,11 +10,12 @@ import asyncio
 from dataclasses import asdict
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from iris.contracts import names, policies, retention_activities
     from iris.contracts.retention import EvictedEvents, EvictEvents, RetentionNodes, RetentionResult, RetentionStart
+    from workflows import failures
     from workflows import operation_steps as steps
 
 _KIND = "retention"
@@ -67,9 +68,8 @@ class RetentionWorkflow:
                     summary="Remove what is too old and what the disk needs",
                 )
             except ActivityError as error:
-                if is_cancelled_exception(error):
-                    raise
-                return _sum(total, EvictedEvents(notes=(f"node {node_id}: {_reason(error)}",)))
+                reason = failures.reason_of(error, "it did not answer in time.")
+                return _sum(total, EvictedEvents(notes=(f"node {node_id}: {reason}",)))
             total = _sum(total, part)
             if not part.more:
                 break
@@ -83,11 +83,6 @@ def _sum(one: EvictedEvents, other: EvictedEvents) -> EvictedEvents:
         freed_bytes=one.freed_bytes + other.freed_bytes,
         notes=other.notes,
     )
-
-
-def _reason(error: ActivityError) -> str:
-    cause = error.cause
-    return cause.message if isinstance(cause, ApplicationError) else "it did not answer in time."
 
 
 def _text(result: RetentionResult) -> str:

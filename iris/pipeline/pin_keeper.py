@@ -29,6 +29,8 @@ _FAR_FUTURE_US = 1 << 62
 _MEASURE_INTERVAL_US = 60_000_000
 # A segment lasts seconds; without an index row (older than it) its length is not known, so take this.
 _UNKNOWN_LENGTH_US = 2_000_000
+# Names of footage that is gone are looked through from so many on: two hours of segments.
+_LOST_LOOK = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class PinKeeper:
         self._spans: dict[str, _Span] = {}  # what is pinned, by base name of the segment
         self._pinned: dict[str, set[str]] = {}  # the same by event
         self._lost: set[str] = set()  # gone before they could be pinned, or dropped beyond the budget: never again
+        self._lost_look = _LOST_LOOK
         self._measured_us: int | None = None
         for event_id in outbox.event_ids():
             self._pinned[event_id] = set(files.pinned_names(event_id))
@@ -88,6 +91,7 @@ class PinKeeper:
             if complete:
                 self._outbox.drop_window(window.event_id)
         self._keep_budget()
+        self._forget_lost()
 
     def pin_window(self, event_id: str, start_us: int, end_us: int) -> None:
         """Pin all durable segments that overlap a window; idempotent.
@@ -145,6 +149,14 @@ class PinKeeper:
             excess_us -= span.end_us - span.start_us
             excess_bytes -= span.size_bytes
             get_logger(camera_id=self._camera_id).warning("pin_dropped_over_budget", segment=name)
+
+    def _forget_lost(self) -> None:
+        """Names that the index no longer has are never asked for again."""
+        if len(self._lost) < self._lost_look:
+            return
+        rows = self._index.segments_between(self._camera_id, 0, _FAR_FUTURE_US)
+        self._lost &= {PurePosixPath(row.path).name for row in rows}
+        self._lost_look = len(self._lost) + _LOST_LOOK
 
     def _excess_bytes(self) -> int:
         """Bytes beyond the share of the disk; 0 where it was measured a moment ago."""

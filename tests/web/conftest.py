@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +12,7 @@ from fastapi import FastAPI
 
 from iris.adapters.id_source import Uuid7Source
 from iris.adapters.vault import Vault, open_vault
-from iris.store.engine import Store, open_store, sqlite_url
-from iris.store.migrate import migrate
+from iris.store.engine import Store
 from tests.fakes.clock import SimulatedClock
 from tests.fakes.node import FACTS, FakeGpuProbe, FakeNodeLink, FakeTemporalProbe
 from tests.fakes.operation_starter import FakeOperationStarter
@@ -53,21 +51,6 @@ class World:
         with self.store.reading() as repositories:
             row = repositories.cameras.get(camera_id)  # type: ignore[arg-type]  # a plain id
         return self.vault.open(row.rtsp_url_sealed, camera_id)
-
-
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("web") / "migrated.db"
-    migrate(sqlite_url(path))
-    return path
-
-
-@pytest.fixture
-def store(migrated_file: Path, tmp_path: Path) -> Iterator[Store]:
-    shutil.copy(migrated_file, tmp_path / "vms.db")
-    opened = open_store(sqlite_url(tmp_path / "vms.db"))
-    yield opened
-    opened.close()
 
 
 def build_world(store: Store, data_dir: Path, access: Access) -> World:

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 
 from iris.adapters.clock import SystemClock
@@ -83,24 +82,39 @@ def actions(report: NodeReport) -> list[str]:
     return [repair.action for repair in report.repairs]
 
 
-async def test_audit_starts_restarts_and_stops_what_the_database_says_and_then_leaves_it(
+async def test_audit_takes_up_a_change_of_the_database_and_calls_it_no_repair(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.node_audit._YOUNG_S", 0)  # the node's own process is not spared for its age
     assert actions(await host.reconcile()) == []
     host.want()
-    assert actions(await host.reconcile()) == ["started"]
+    assert actions(await host.reconcile()) == []
     pid = await recording(host.supervisor)
     report = await host.reconcile()
     assert (actions(report), report.wanted_count, report.running_count, report.store_answered) == ([], 1, 1, True)
     host.want(pre_seconds=1.0)
-    assert actions(await host.reconcile()) == ["restarted"]
+    assert actions(await host.reconcile()) == []
+    assert await recording(host.supervisor) != pid
     host.away = True
     report = await host.reconcile()
     assert (actions(report), report.wanted_count, report.store_answered) == ([], 1, False)
     host.away, host.wanted = False, {}
+    assert actions(await host.reconcile()) == []
+    assert host.supervisor.counts() == (0, 0)
+
+
+async def test_audit_repairs_what_the_node_missed_of_a_known_camera(host: Host) -> None:
+    host.want()
+    await host.reconcile()
+    await recording(host.supervisor)
+    await host.supervisor.apply({})
+    assert actions(await host.reconcile()) == ["started"]
+    await host.supervisor.apply({CAMERA: replace(host.spec, pre_seconds=1.0)})
+    assert actions(await host.reconcile()) == ["restarted"]
+    host.wanted = {}
+    await host.reconcile()
+    await host.supervisor.apply({CAMERA: host.spec})
     assert actions(await host.reconcile()) == ["stopped"]
-    assert not psutil.pid_exists(pid)
 
 
 async def test_audit_starts_nothing_when_the_node_is_stopping(host: Host) -> None:

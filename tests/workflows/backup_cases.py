@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Any
 
-from temporalio.client import WorkflowFailureError, WorkflowHandle
+from temporalio.client import WorkflowFailureError
 
-from tests.temporal_env import connect
 from tests.workflows.backup_stage import BackupStage
+from tests.workflows.recording import recorded
 
 
 async def scheduled(stage: BackupStage) -> None:
@@ -54,17 +50,4 @@ async def refused_by_schedule(stage: BackupStage) -> None:
             await stage.result()
 
 
-def _recorded(case: Callable[[BackupStage], Awaitable[None]]) -> Any:
-    async def record(address: str) -> WorkflowHandle[Any, Any]:
-        with tempfile.TemporaryDirectory() as folder:
-            stage = BackupStage(await connect(address), address, Path(folder))
-            try:
-                await case(stage)
-            finally:
-                stage.store.close()
-            return stage.handle
-
-    return record
-
-
-CASES = {case.__name__: _recorded(case) for case in (scheduled, by_hand, refused, refused_by_schedule)}
+CASES = {case.__name__: recorded(BackupStage, case) for case in (scheduled, by_hand, refused, refused_by_schedule)}

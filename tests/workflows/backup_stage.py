@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client
 
 from activities.backup import BackupActivities, NodeBackupActivities
 from activities.operations import OperationActivities
 from iris.adapters.clock import SystemClock
 from iris.adapters.id_source import Uuid7Source
-from iris.adapters.operation_starter import TemporalOperationStarter
-from iris.adapters.temporal import TemporalLink
 from iris.base.ids import NodeId
 from iris.config import Settings
 from iris.contracts.backup import BackupResult, BackupStart
-from iris.contracts.names import operation_workflow_id
 from iris.contracts.workflows import BackupWorkflow
 from iris.domain.operation import OperationKind
 from iris.pipeline.backup.office import BackupOffice
@@ -28,29 +23,28 @@ from iris.pipeline.backup.steps import BackupSteps
 from iris.store.engine import open_store, sqlite_url
 from iris.store.migrate import migrate
 from iris.store.operation_records import StoreOperationRecords
-from iris.store.operations import OperationDraft, OperationRow
+from iris.store.operations import OperationRow
 from tests.builders.events import CAMERA_ID, finalise_request, uuid_of
+from tests.workflows.operation_stage import OperationStage
 from workers.temporal_worker import iris_worker, node_worker
 from workers.wiring.backup import place_of
 from workers.wiring.pairing import pair_store
 
 
-class BackupStage:
+class BackupStage(OperationStage[BackupResult]):
     """One node with three finished events; its id is its own, so that tests share a Temporal server."""
 
     def __init__(self, client: Client, address: str, folder: Path) -> None:
-        self.client = client
         self.data_dir, self.target = folder / "data", folder / "backups"
         migrate(sqlite_url(self.data_dir / "vms.db"))
-        self.store = open_store(sqlite_url(self.data_dir / "vms.db"))
+        store = open_store(sqlite_url(self.data_dir / "vms.db"))
+        super().__init__(client, address, store, OperationKind.BACKUP, BackupWorkflow.run)
         self.clock = SystemClock()
         ids = Uuid7Source()
         pair_store(self.store, self.data_dir, ids)
-        self.node_id, self.operation_id = ids.new_id(), ids.new_id()
+        self.node_id = ids.new_id()
         (self.data_dir / "node").mkdir(exist_ok=True)
         (self.data_dir / "node" / "id").write_text(self.node_id)
-        self.workflow_id = operation_workflow_id("backup", self.operation_id)
-        self.starter = TemporalOperationStarter(TemporalLink(address, identity="iris-test"))
         for number in range(1, 4):
             self._finish(number)
 
@@ -72,37 +66,12 @@ class BackupStage:
             work.system.node_seen(NodeId(self.node_id), self.clock.wall_us(), {})
 
     def ask(self) -> OperationRow:
-        """Ask for a backup, as the api does."""
-        draft = OperationDraft(
-            operation_id=self.operation_id, kind=OperationKind.BACKUP, workflow_id=self.workflow_id, request={}
-        )
-        with self.store.writing() as work:
-            return work.operations.ask(draft, self.clock.wall_us())
+        """Ask for a backup."""
+        return self.ask_for({})
 
     async def start(self) -> None:
-        """By the operation if there is one, else as the schedule does."""
-        with self.store.reading() as work:
-            asked = {row.operation_id: row for row in work.operations.unfinished()}.get(self.operation_id)
-        if asked is not None:
-            await self.starter.start(asked.task())
-            return
-        await self.client.start_workflow(BackupWorkflow.run, BackupStart(), id=self.workflow_id, task_queue="iris")
-
-    @property
-    def operation(self) -> OperationRow:
-        """The operation now."""
-        with self.store.reading() as work:
-            return work.operations.get(self.operation_id)
-
-    @property
-    def handle(self) -> WorkflowHandle[Any, BackupResult]:
-        """The workflow."""
-        return self.client.get_workflow_handle_for(BackupWorkflow.run, self.workflow_id)
-
-    async def result(self, seconds: float = 60.0) -> BackupResult:
-        """The workflow's result."""
-        async with asyncio.timeout(seconds):
-            return await self.handle.result()
+        """See `start_asked_or`."""
+        await self.start_asked_or(BackupStart())
 
     @asynccontextmanager
     async def iris(self) -> AsyncIterator[None]:

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Any
-
-from temporalio.client import WorkflowHandle
-
 from iris.base.errors import UnavailableError
-from tests.temporal_env import connect
 from tests.workflows.camera_removal_stage import CameraRemovalStage
+from tests.workflows.recording import recorded
 from tests.workflows.removal_stage import until
 
 
@@ -82,18 +75,5 @@ async def repoint_in_turn(stage: CameraRemovalStage) -> None:
         await stage.result()
 
 
-def _recorded(case: Callable[[CameraRemovalStage], Awaitable[None]]) -> Any:
-    async def record(address: str) -> WorkflowHandle[Any, Any]:
-        with tempfile.TemporaryDirectory() as folder:
-            stage = CameraRemovalStage(await connect(address), address, Path(folder))
-            try:
-                await case(stage)
-                return stage.handle
-            finally:
-                stage.close()
-
-    return record
-
-
-DELETION = {case.__name__: _recorded(case) for case in (normal, nothing, node_down, continued)}
-REPOINT = {case.__name__: _recorded(case) for case in (repoint, repoint_in_turn)}
+DELETION = {case.__name__: recorded(CameraRemovalStage, case) for case in (normal, nothing, node_down, continued)}
+REPOINT = {case.__name__: recorded(CameraRemovalStage, case) for case in (repoint, repoint_in_turn)}

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Any
-
-from temporalio.client import WorkflowHandle
-
-from tests.temporal_env import connect
+from tests.workflows.recording import recorded
 from tests.workflows.removal_stage import RemovalStage, until
 
 
@@ -54,17 +47,4 @@ async def continued(stage: RemovalStage) -> None:
         await stage.result()
 
 
-def _recorded(case: Callable[[RemovalStage], Awaitable[None]]) -> Any:
-    async def record(address: str) -> WorkflowHandle[Any, Any]:
-        with tempfile.TemporaryDirectory() as folder:
-            stage = RemovalStage(await connect(address), address, Path(folder))
-            try:
-                await case(stage)
-            finally:
-                stage.store.close()
-            return stage.handle
-
-    return record
-
-
-CASES = {case.__name__: _recorded(case) for case in (normal, nothing, node_down, continued)}
+CASES = {case.__name__: recorded(RemovalStage, case) for case in (normal, nothing, node_down, continued)}

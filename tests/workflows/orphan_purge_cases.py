@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Any
-
-from temporalio.client import WorkflowHandle
-
 from tests.builders.events import CAMERA_ID, uuid_of
-from tests.temporal_env import connect
 from tests.workflows.purge_stage import PurgeStage
+from tests.workflows.recording import recorded
 
 
 async def dry_run(stage: PurgeStage) -> None:
@@ -55,17 +48,4 @@ async def no_node(stage: PurgeStage) -> None:
         await stage.result()
 
 
-def _recorded(case: Callable[[PurgeStage], Awaitable[None]]) -> Any:
-    async def record(address: str) -> WorkflowHandle[Any, Any]:
-        with tempfile.TemporaryDirectory() as folder:
-            stage = PurgeStage(await connect(address), address, Path(folder))
-            try:
-                await case(stage)
-            finally:
-                stage.place.store.close()
-            return stage.handle
-
-    return record
-
-
-CASES = {case.__name__: _recorded(case) for case in (dry_run, real_run, refused, unreadable, no_node)}
+CASES = {case.__name__: recorded(PurgeStage, case) for case in (dry_run, real_run, refused, unreadable, no_node)}

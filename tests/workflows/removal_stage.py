@@ -7,45 +7,42 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client
 
 from activities.operations import OperationActivities
 from activities.removal import EventFileActivities, RemovalActivities
 from iris.adapters.clock import SystemClock
 from iris.adapters.event_files import DiskEventFiles
 from iris.adapters.id_source import Uuid7Source
-from iris.adapters.operation_starter import TemporalOperationStarter
-from iris.adapters.temporal import TemporalLink
 from iris.base.ids import EventId
 from iris.contracts.names import event_deletion_workflow_id
 from iris.contracts.removal import EventDeletionResult, EventDeletionStart
 from iris.contracts.workflows import EventDeletionWorkflow
 from iris.domain.operation import OperationKind
-from iris.store.engine import Store, open_store, sqlite_url
+from iris.store.engine import open_store, sqlite_url
 from iris.store.migrate import migrate
 from iris.store.operation_records import StoreEventRemovals, StoreOperationRecords
-from iris.store.operations import OperationDraft, OperationRow
+from iris.store.operations import OperationRow
 from iris.store.removals import EventSelection
 from tests.builders.events import event_message, finalise_request, uuid_of
+from tests.workflows.operation_stage import OperationStage
 from workers.temporal_worker import iris_worker, node_worker
 
 
-class RemovalStage:
+class RemovalStage(OperationStage[EventDeletionResult]):
     """One database and one data directory; ids of nodes are its own, so that tests share a Temporal server."""
 
     def __init__(self, client: Client, address: str, folder: Path, nodes: int = 1) -> None:
-        self.client = client
         self.data_dir = folder / "data"
         self.data_dir.mkdir(exist_ok=True)
         migrate(sqlite_url(folder / "vms.db"))
-        self.store: Store = open_store(sqlite_url(folder / "vms.db"))
+        store = open_store(sqlite_url(folder / "vms.db"))
+        super().__init__(client, address, store, OperationKind.EVENT_DELETION, EventDeletionWorkflow.run)
+        self.workflow_id = event_deletion_workflow_id(self.operation_id)
         self.clock = SystemClock()
         ids = Uuid7Source()
         self.node_ids = [ids.new_id() for _ in range(nodes)]
-        self.operation_id = ids.new_id()
-        self.starter = TemporalOperationStarter(TemporalLink(address, identity="iris-test"))
 
     def finished_event(self, number: int, node: int = 0) -> str:
         """An event with a clip, a thumbnail and, as if it had not been released yet, a pin."""
@@ -77,14 +74,7 @@ class RemovalStage:
 
     def ask(self, selection: EventSelection | None = None) -> OperationRow:
         """Ask for a deletion, as the api does."""
-        draft = OperationDraft(
-            operation_id=self.operation_id,
-            kind=OperationKind.EVENT_DELETION,
-            workflow_id=event_deletion_workflow_id(self.operation_id),
-            request=(selection or EventSelection()).request(),
-        )
-        with self.store.writing() as work:
-            return work.operations.ask(draft, self.clock.wall_us())
+        return self.ask_for((selection or EventSelection()).request())
 
     async def start(self, pages_per_run: int | None = None) -> None:
         """Start the workflow as the api does, or with another length of its runs."""
@@ -92,25 +82,7 @@ class RemovalStage:
             await self.starter.start(self.operation.task())
             return
         start = EventDeletionStart(self.operation_id, pages_per_run)
-        workflow_id = event_deletion_workflow_id(self.operation_id)
-        await self.client.start_workflow(EventDeletionWorkflow.run, start, id=workflow_id, task_queue="iris")
-
-    @property
-    def operation(self) -> OperationRow:
-        """The operation now."""
-        with self.store.reading() as work:
-            return work.operations.get(self.operation_id)
-
-    @property
-    def handle(self) -> WorkflowHandle[Any, EventDeletionResult]:
-        """The workflow."""
-        workflow_id = event_deletion_workflow_id(self.operation_id)
-        return self.client.get_workflow_handle_for(EventDeletionWorkflow.run, workflow_id)
-
-    async def result(self, seconds: float = 30.0) -> EventDeletionResult:
-        """The workflow's result."""
-        async with asyncio.timeout(seconds):
-            return await self.handle.result()
+        await self.client.start_workflow(EventDeletionWorkflow.run, start, id=self.workflow_id, task_queue="iris")
 
     def files(self) -> set[str]:
         """Every file of the data directory."""

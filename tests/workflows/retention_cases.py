@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Awaitable, Callable
-from pathlib import Path
-from typing import Any
-
-from temporalio.client import WorkflowHandle
-
 from iris.retention.policy import RetentionPolicy
 from tests.builders.kept_footage import CLIP_BYTES
-from tests.temporal_env import connect
+from tests.workflows.recording import recorded
 from tests.workflows.retention_stage import RetentionStage
 
 
@@ -70,17 +63,4 @@ async def refused(stage: RetentionStage) -> None:
         await stage.result()
 
 
-def _recorded(case: Callable[[RetentionStage], Awaitable[None]]) -> Any:
-    async def record(address: str) -> WorkflowHandle[Any, Any]:
-        with tempfile.TemporaryDirectory() as folder:
-            stage = RetentionStage(await connect(address), address, Path(folder))
-            try:
-                await case(stage)
-            finally:
-                stage.store.close()
-            return stage.handle
-
-    return record
-
-
-CASES = {case.__name__: _recorded(case) for case in (idle, scheduled, by_hand, in_parts, refused)}
+CASES = {case.__name__: recorded(RetentionStage, case) for case in (idle, scheduled, by_hand, in_parts, refused)}

@@ -296,6 +296,22 @@ def test_oldest_pins_go_with_a_gap_when_the_budget_is_spent(tmp_path: Path) -> N
     ]
 
 
+def test_names_of_dropped_footage_are_forgotten_once_it_is_pruned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iris.pipeline.pin_keeper._LOST_LOOK", 10)
+    camera = DrainCamera(tmp_path, tuning=CameraTuning(pin_budget_seconds=8))
+    camera.play(10)
+    camera.play(60, person=True)
+    lost = camera.drain._pins._lost
+    assert len(lost) > 20, "the index still has them"
+    with camera.db.transaction() as connection:
+        connection.execute("DELETE FROM segments WHERE start_us < ?", (T0 + 30 * S,))
+    camera.play(90, person=True)
+    assert min(lost) > f"seg_{T0 + 30 * S - 1}"
+    assert len(camera.pinned_s(EVENT)) == 4
+
+
 def test_pins_stay_dropped_when_the_process_starts_again(tmp_path: Path) -> None:
     camera = DrainCamera(tmp_path, tuning=CameraTuning(pin_budget_seconds=8))
     camera.play(10)

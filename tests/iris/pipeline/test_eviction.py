@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,30 +11,8 @@ from iris.base.errors import StorageError, StoreError
 from iris.contracts.retention import EvictEvents
 from iris.domain.operation import RemovalReason
 from iris.retention.policy import AgeRule, RetentionPolicy
-from iris.store.engine import Store, open_store, sqlite_url
-from iris.store.migrate import migrate
 from tests.builders.events import CAMERA_ID, NODE_ID, uuid_of
 from tests.builders.kept_footage import CLIP_BYTES, KeptFootage
-
-
-@pytest.fixture(scope="module")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("eviction") / "migrated.db"
-    migrate(sqlite_url(path))
-    return path
-
-
-@pytest.fixture
-def store(migrated_file: Path, tmp_path: Path) -> Iterator[Store]:
-    shutil.copy(migrated_file, tmp_path / "vms.db")
-    opened = open_store(sqlite_url(tmp_path / "vms.db"))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def node(store: Store, tmp_path: Path) -> KeptFootage:
-    return KeptFootage(store, tmp_path)
 
 
 def quiet(step: str, done: int, total: int) -> None:

@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-
-import pytest
 
 from iris.adapters.clock import SystemClock
 from iris.adapters.webhook import Delivery, Webhook
 from iris.base.timebase import US_PER_S
 from iris.pipeline.notifier import Notifier, NotifierTiming, Sender
-from iris.store.engine import Store, open_store, sqlite_url
-from iris.store.migrate import migrate
+from iris.store.engine import Store
 from iris.store.notifications import NotificationDraft, NotificationRow, NotificationState
 from tests.builders.events import uuid_of
 from tests.builders.receiver import running_receiver
 
 QUICK = NotifierTiming(interval_s=0.02, lease_s=0.5, first_retry_s=0.05, most_retry_s=0.2)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    url = sqlite_url(tmp_path / "vms.db")
-    migrate(url)
-    opened = open_store(url)
-    yield opened
-    opened.close()
 
 
 def add(store: Store, number: int, *, age_s: float = 0) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -16,29 +13,7 @@ from iris.contracts.retention import EvictEvents
 from iris.domain.segment import Segment
 from iris.pipeline.space_guard import PATIENCE_US, SpaceGuard, WriteRate
 from iris.retention.policy import RetentionPolicy
-from iris.store.engine import Store, open_store, sqlite_url
-from iris.store.migrate import migrate
 from tests.builders.kept_footage import CLIP_BYTES, KeptFootage
-
-
-@pytest.fixture(scope="module")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("guard") / "migrated.db"
-    migrate(sqlite_url(path))
-    return path
-
-
-@pytest.fixture
-def store(migrated_file: Path, tmp_path: Path) -> Iterator[Store]:
-    shutil.copy(migrated_file, tmp_path / "vms.db")
-    opened = open_store(sqlite_url(tmp_path / "vms.db"))
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def node(store: Store, tmp_path: Path) -> KeptFootage:
-    return KeptFootage(store, tmp_path)
 
 
 def guard_of(node: KeptFootage) -> SpaceGuard:
