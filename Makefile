@@ -13,10 +13,11 @@ help: ## list these targets
 up: runtime temporal ## run Iris on this machine; Ctrl-C stops it
 	@exec $(RUN) -m workers.cli up
 
-test: dev ## check, then every test but the long ones
+test: dev ## check, then every test but the long ones; faults last and by themselves, for their figures
 	@$(PYTHON) scripts/system_packages.py --install
 	@$(MAKE) --no-print-directory temporal lint
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -n 2 --dist loadfile --ignore=tests/faults
+	@$(RUN) -m pytest tests/faults
 
 check: dev lint ## style, types, import contracts, spelling, and what keeps the tree honest
 	@$(RUN) -m pytest -q tests/test_*.py

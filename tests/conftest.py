@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import psutil
@@ -26,6 +27,7 @@ hypothesis.settings.load_profile("iris")
 # Native code (FFmpeg, gRPC) does not pass here; Python's own sockets do.
 _GUARDED_EVENTS = ("socket.connect", "socket.sendto")
 _foreign_addresses: list[str] = []
+_left_behind: list[str] = []
 
 
 def _guard(event: str, arguments: tuple[object, ...]) -> None:
@@ -99,12 +101,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Every process that a test started has ended with it."""
-    left = [_describe(child) for child in psutil.Process().children(recursive=True)]
-    # The tracker of multiprocessing's shared memory ends with this process.
-    left = [text for text in left if text and "resource_tracker" not in text]
-    if left:
-        print("\nprocesses left behind by tests:", *left, sep="\n  ", file=sys.stderr)
+    # Where test processes ran the tests, they have looked after their own.
+    if session.config.getoption("dist", "no") == "no" or hasattr(session.config, "workeroutput"):
+        left = [_describe(child) for child in psutil.Process().children(recursive=True)]
+        # The tracker of multiprocessing's shared memory ends with this process.
+        _left_behind.extend(text for text in left if text and "resource_tracker" not in text)
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_behind"] = _left_behind
+    elif _left_behind:
+        print("\nprocesses left behind by tests:", *_left_behind, sep="\n  ", file=sys.stderr)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A test process has ended."""
+    _left_behind.extend(getattr(node, "workeroutput", {}).get("left_behind", []))
 
 
 def _describe(child: psutil.Process) -> str:

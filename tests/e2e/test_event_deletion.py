@@ -161,7 +161,7 @@ def delete_all_with_kills(iris: RunningIris, held_id: str) -> None:
 @pytest.mark.parametrize(
     ("failpoint", "one", "rows"),
     [
-        ("event_delete.after_tombstone", True, 2),
+        pytest.param("event_delete.after_tombstone", True, 2, marks=pytest.mark.accept),
         pytest.param("event_delete.after_tombstone", False, 0, marks=pytest.mark.accept),
         ("event_delete.after_unlink:2", False, 0),
         pytest.param("event_delete.before_bury", False, 0, marks=pytest.mark.accept),

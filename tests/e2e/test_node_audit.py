@@ -95,9 +95,13 @@ def test_audit_and_node_do_not_fight_over_a_camera_that_is_killed(tmp_path: Path
         assert "restarts_signal" in iris.status(camera_id)["counters"]
         assert "repair(s)" not in details(iris), "the node had done it before the audit looked"
         assert overlapping(iris.data_dir, camera_id) == []
+        node = iris.part("node")
+        assert node is not None
+        node.suspend()  # killed, it may be back before anybody could miss it
+        wait_until(lambda: "takes no work" in details(iris) or "node is gone" in details(iris), 60, "it is missed")
         iris.kill("node")
         wait_until(lambda: "The node answers again" in details(iris), 60, "the workflow sees that the node is back")
         wait_until(lambda: iris.health().get("status") == "ok", 30, "health")
-        [node] = iris.call("GET", "/api/system").json()["nodes"]
-        assert (node["state"], node["cameras"]) == ("up", 1)
+        [shown] = iris.call("GET", "/api/system").json()["nodes"]
+        assert (shown["state"], shown["cameras"]) == ("up", 1)
         assert overlapping(iris.data_dir, camera_id) == []
