@@ -13,6 +13,7 @@ from iris.base.errors import InputError, UnavailableError
 from iris.base.ids import CameraId
 from tests.builders.events import CAMERA_ID
 from workers.camera_switch import NodeCameraSwitch
+from workers.node_cameras import Look
 from workers.supervisor import Applied
 
 
@@ -22,9 +23,9 @@ class FakeKeeper:
     def __init__(self) -> None:
         self.answers, self.looks, self.changes = True, 0, 0
 
-    async def look(self, _read: object) -> tuple[Applied, bool]:
+    async def look(self, _read: object) -> Look:
         self.looks += 1
-        return Applied(), self.answers
+        return Look(Applied(), frozenset(), self.answers)
 
     def changed(self) -> None:
         self.changes += 1
