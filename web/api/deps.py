@@ -33,6 +33,12 @@ async def _operation_id(operation_id: Annotated[str, Path(description="uuid of a
     return _known(operation_id, "operation")
 
 
+async def _no_body(request: Request) -> None:
+    """Whoever sends fields expects them to count: better to say that there are none."""
+    if await request.body() not in (b"", b"{}"):
+        raise InputError("this request takes no fields; send no body")
+
+
 def _known(text: str, kind: str) -> str:
     """An id in a path: whatever is none names nothing that exists."""
     try:
@@ -44,6 +50,7 @@ def _known(text: str, kind: str) -> str:
 ServicesDep = Annotated[Services, Depends(_services)]
 CameraIdDep = Annotated[CameraId, Depends(_camera_id)]
 NotificationIdDep = Annotated[str, Depends(_notification_id)]
+NO_BODY = [Depends(_no_body)]
 OperationIdDep = Annotated[str, Depends(_operation_id)]
 EventIdDep = Annotated[EventId, Depends(_event_id)]
 

@@ -12,7 +12,7 @@ from iris.domain.operation import OperationKind
 from iris.store.operations import OperationDraft, OperationRow
 from web.api.accepted import accepted
 from web.api.backup_schemas import BackupList
-from web.api.deps import ServicesDep, problems
+from web.api.deps import NO_BODY, ServicesDep, problems
 from web.api.schemas import Operation
 from web.api.services import Services
 from web.api.wire import WireObject, json_answer
@@ -25,7 +25,8 @@ def backups_router() -> APIRouter:
     """The routes below /api/backups."""
     router = APIRouter(prefix="/api/backups", tags=["backups"])
     router.get("", response_model=BackupList, responses=problems(500))(list_backups)
-    router.post("", status_code=202, response_model=Operation, responses=problems(503))(make_backup)
+    answers = problems(422, 503)
+    router.post("", status_code=202, dependencies=NO_BODY, response_model=Operation, responses=answers)(make_backup)
     return router
 
 

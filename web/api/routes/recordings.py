@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from iris.base.errors import ConflictError, NotFoundError
 from iris.base.ids import CameraId
 from iris.domain.recording import ManualRecording
-from web.api.deps import CameraIdDep, Responses, ServicesDep, problems
+from web.api.deps import NO_BODY, CameraIdDep, Responses, ServicesDep, problems
 from web.api.schemas import Recording, RecordingStart
 from web.api.services import Services
 from web.api.wire import json_answer, wire_recording
@@ -20,7 +20,7 @@ def recordings_router() -> APIRouter:
     answers = problems(404, 409, 422, 503)
     running: Responses = {200: {"model": Recording, "description": "One runs already; it goes on."}}
     router.post("/start", status_code=201, response_model=Recording, responses=running | answers)(start_recording)
-    router.post("/stop", response_model=Recording, responses=answers)(stop_recording)
+    router.post("/stop", dependencies=NO_BODY, response_model=Recording, responses=answers)(stop_recording)
     return router
 
 

@@ -27,7 +27,7 @@ from iris.store.retention_preview import preview_node
 from iris.store.system import NodeRow
 from iris.store.tombstones import Tombstone
 from web.api.accepted import accepted
-from web.api.deps import ServicesDep, problems
+from web.api.deps import NO_BODY, ServicesDep, problems
 from web.api.retention_schemas import (
     EvictionPage,
     EvictionQuery,
@@ -52,8 +52,10 @@ def retention_router() -> APIRouter:
     router.put("", response_model=Retention, responses=problems(422, 503))(set_retention)
     router.get("/preview", response_model=RetentionPreview, responses=problems(422, 503))(preview_retention)
     router.get("/evictions", response_model=EvictionPage, responses=problems(422, 503))(list_evictions)
-    router.post("/run", status_code=202, response_model=Operation, responses=problems(503))(run_retention)
-    router.post("/confirm", status_code=202, response_model=Operation, responses=problems(503))(confirm_retention)
+    started = APIRouter(dependencies=NO_BODY, responses=problems(422, 503))
+    started.post("/run", status_code=202, response_model=Operation)(run_retention)
+    started.post("/confirm", status_code=202, response_model=Operation)(confirm_retention)
+    router.include_router(started)
     return router
 
 
