@@ -79,3 +79,11 @@ def pinned_events(data_dir: Path) -> set[str]:
     """Ids of events that have a folder under `pending/`."""
     folder = data_dir / "pending"
     return {entry.name for entry in folder.iterdir() if entry.is_dir()} if folder.is_dir() else set()
+
+
+def is_pinned(path: Path) -> bool:
+    """Whether an event holds on to a segment's file."""
+    try:
+        return path.stat().st_nlink > 1
+    except OSError:
+        return False

@@ -16,7 +16,7 @@ from typing import Literal
 from iris.adapters.media_files import make_dir, translated
 from iris.adapters.media_marks import MEDIA_FOLDERS, MEDIA_MARK, check_footage_is_there, check_media_marks
 from iris.adapters.once_file import create_once, read_text_once
-from iris.base.errors import ConfigError, StoreMismatchError, UnavailableError
+from iris.base.errors import ConfigError, StorageError, StoreMismatchError, UnavailableError
 from iris.base.sqlite import connect_readonly, sqlite_module
 from iris.ports import IdSource
 
@@ -117,6 +117,18 @@ def expect_media_folders(data_dir: Path) -> None:
         check_media_marks(data_dir, mark.store_id, mark.folders)
     except StoreMismatchError as error:
         raise UnavailableError(str(error)) from error
+
+
+def expect_footage_disk(data_dir: Path) -> None:
+    """As `expect_media_folders`, for a camera that begins: what it writes below a mount point is hidden later.
+
+    Raises:
+        StorageError: A folder has lost its mark, or a mark cannot be read; try again.
+    """
+    try:
+        expect_media_folders(data_dir)
+    except UnavailableError as error:
+        raise StorageError(str(error)) from error
 
 
 def check_sqlite_pair(data_dir: Path, database: Path | None) -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from iris.adapters.av_segments import MuxTemplates, SegmentFile
 from iris.adapters.media_files import make_dir, publish, unlink_durably
+from iris.adapters.pins import is_pinned
+from iris.adapters.store_mark import expect_footage_disk
 from iris.base.errors import DiskFullError, StorageError
 from iris.base.ids import CameraId
 from iris.base.log import get_logger
@@ -118,8 +120,9 @@ class Recorder:
         """Adopt what a killed process left, finish its deletions, open the gap since the last footage.
 
         Raises:
-            StorageError: The disk or the index refuses; call again later.
+            StorageError: The disk is not mounted, or it or the index refuses; call again later.
         """
+        expect_footage_disk(self._spec.data_dir)
         make_dir(self._spec.data_dir / "segments" / self._spec.camera_id)
         self._adopt_leftovers()
         self._finish_deletions()
@@ -376,7 +379,7 @@ class Recorder:
             return
         self._pruned_at_us = now_us
         candidates = [
-            PruneCandidate(number, path, length_us, _is_pinned(self._spec.data_dir / path))
+            PruneCandidate(number, path, length_us, is_pinned(self._spec.data_dir / path))
             for number, path, length_us in self._index.durable_segments()
         ]
         old = segments_to_prune(candidates, seconds_to_us(self._spec.retention_seconds))
@@ -390,10 +393,3 @@ class Recorder:
             unlink_durably(self._spec.data_dir / path)
         if rows:
             self._index.drop_deleted([number for number, _ in rows], self._clock.wall_us())
-
-
-def _is_pinned(path: Path) -> bool:
-    try:
-        return path.stat().st_nlink > 1
-    except OSError:
-        return False

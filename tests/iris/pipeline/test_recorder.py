@@ -1,3 +1,4 @@
+import json
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -368,3 +369,21 @@ def test_recorder_leaves_no_file_open_when_the_disk_stays_full(small_disk: Path)
     bench.recorder.close()
     links = [str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
     assert [link for link in links if str(small_disk) in link] == []
+
+
+def test_recorder_waits_and_keeps_every_row_while_its_disk_is_not_mounted(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.recorder.handle_all(bench.run(last=100))
+    unfinished = bench.index.unfinished()
+    assert unfinished, "a killed process left a segment"
+    (tmp_path / "store.json").write_text(json.dumps({"store_id": CAMERA, "generation": 1, "folders": ["segments"]}))
+    (tmp_path / "segments").rename(tmp_path / "elsewhere")
+    with pytest.raises(StorageError, match=r"segments has lost its mark .*is its disk not mounted"):
+        bench.again()
+    assert bench.index.unfinished() == unfinished
+    assert not (tmp_path / "segments").exists()
+    (tmp_path / "elsewhere").rename(tmp_path / "segments")
+    (tmp_path / "segments" / ".iris-store").write_text(CAMERA)
+    bench.again()
+    assert bench.index.unfinished() == []
+    assert len(bench.index.durable_segments()) > 1
