@@ -29,6 +29,8 @@ from tests.faults.ledger import Ledger, rounds
 from tests.faults.stage import SETTINGS, FaultStage, wall_us
 
 # Requirement: recording is back so soon after there is room.
+# Footage of so long on a full disk: nothing new was needed there.
+GOES_ON_US = 10_000_000
 BACK_WITHIN_S = 10.0
 # A step of a workflow that failed a few times waits half a minute before it is tried again.
 ENDS_WITHIN_S = 60.0
@@ -78,10 +80,16 @@ class Trial:
         """The camera's own disks: it says why it does not record, a gap says it too, and it is back soon."""
         break_it()
         broken_us = wall_us()
+
+        def goes_on() -> bool:
+            # A database needs no new block for as long as it has pages that were given free.
+            return name == "data full" and (self._newest_end_us() or 0) > broken_us + GOES_ON_US
+
         try:
             wait_until(
-                lambda: says in self.status().get("sentence", ""), 30, f"{name}: status says {says!r}: {self.status()}"
-            )
+                lambda: says in self.status().get("sentence", "") or goes_on(),
+                30, f"{name}: status says {says!r}: {self.status()}",
+            )  # fmt: skip
         finally:
             mend_it()
         mended_us = wall_us()
@@ -91,6 +99,8 @@ class Trial:
             for start_us, end_us, reason in self.gaps()
             if start_us < mended_us and (end_us is None or end_us > broken_us)
         ]
+        if goes_on() and not reasons:
+            return
         if not any(reason in ("disk_full", "storage_error") for reason in reasons):
             self.problems.append(f"{name}: the gap has the reasons {reasons}")
 
@@ -133,16 +143,22 @@ class Trial:
             connection.close()
         return not event_ids & open_ids
 
-    def _back(self, name: str, mended_us: int) -> None:
-        def recorded() -> bool:
-            connection = connect_readonly(self._volumes.data_dir / "node" / f"{self.camera_id}.db")
-            try:
-                found = connection.execute("SELECT max(end_us) FROM segments WHERE state = 'durable'").fetchone()[0]
-            finally:
-                connection.close()
-            return bool(found and found > mended_us)
+    def _newest_end_us(self) -> int | None:
+        connection = connect_readonly(self._volumes.data_dir / "node" / f"{self.camera_id}.db")
+        try:
+            found: int | None = connection.execute(
+                "SELECT max(end_us) FROM segments WHERE state = 'durable'"
+            ).fetchone()[0]
+        finally:
+            connection.close()
+        return found
 
-        wait_until(recorded, 60, f"{name}: a segment from after the space came back; {self.status()}")
+    def _back(self, name: str, mended_us: int) -> None:
+        wait_until(
+            lambda: (self._newest_end_us() or 0) > mended_us,
+            60,
+            f"{name}: a segment from after the space came back; {self.status()}",
+        )
         wait_until(lambda: self.status().get("state") == "recording", 30, f"{name}: recording; {self.status()}")
         gap_ends = [end_us for _, end_us, _ in self.gaps() if end_us is not None]
         back_s = max(0.0, (max(gap_ends, default=mended_us) - mended_us) / 1e6)
