@@ -23,7 +23,8 @@ def test_clip_is_ready_after_temporal_was_away_across_the_end_of_the_event(tmp_p
     settings = {"detector_backend": "motion", "trigger_cooldown": 3, "pre_seconds": 2, "post_seconds": 2}
     # A buffer shorter than the outage: only the pins keep the event's footage.
     short = {"SEGMENT_RETENTION_SECONDS": "20"}
-    with CameraSim(scene) as camera, RunningIris(tmp_path / "data", **short) as iris:
+    # The scene begins when Iris runs: its pre-roll is recorded however long a start takes.
+    with RunningIris(tmp_path / "data", **short) as iris, CameraSim(scene) as camera:
         camera_id = iris.add_camera(rtsp_url=camera.url, **settings)["id"]
         with AcceptedEvents(iris.data_dir, camera_id) as accepted:
             wait_until(lambda: iris.status(camera_id).get("event_id"), 60, "an event is open")

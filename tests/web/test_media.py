@@ -223,7 +223,7 @@ async def _streaming(world: World) -> AsyncIterator[httpx.Response]:
 async def _stream(port: int) -> AsyncIterator[httpx.Response]:
     headers = {"Authorization": f"Bearer {API_KEY}"}
     url = f"http://127.0.0.1:{port}{CLIP}"
-    async with httpx.AsyncClient(headers=headers) as client, client.stream("GET", url) as response:
+    async with httpx.AsyncClient(headers=headers, timeout=DEADLINE_S) as client, client.stream("GET", url) as response:
         yield response
 
 
