@@ -15,7 +15,10 @@ _COMMANDS = {
 
 
 def fingerprint(source: str) -> list[str]:
-    """One line per call: the function it is in, the call, and what it calls or which queue it names."""
+    """One line per call: the function it is in, the call, and what it calls or which queue it names.
+
+    Also of calls that hand an activity on to a function which issues the command.
+    """
     lines: list[str] = []
     for function in ast.walk(ast.parse(source)):
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -32,11 +35,20 @@ def all_fingerprints() -> dict[str, list[str]]:
 
 
 def _is_command(call: ast.Call) -> bool:
-    return isinstance(call.func, ast.Attribute) and call.func.attr in _COMMANDS
+    return (isinstance(call.func, ast.Attribute) and call.func.attr in _COMMANDS) or _hands_on(call)
+
+
+def _hands_on(call: ast.Call) -> bool:
+    return any(
+        isinstance(arg, ast.Attribute) and isinstance(arg.value, ast.Name) and arg.value.id.endswith("activities")
+        for arg in call.args
+    )
 
 
 def _describe(call: ast.Call) -> str:
-    assert isinstance(call.func, ast.Attribute)
+    if not (isinstance(call.func, ast.Attribute) and call.func.attr in _COMMANDS):
+        what = [ast.unparse(arg) for arg in call.args if not isinstance(arg, ast.Constant)]
+        return f"{ast.unparse(call.func)} {', '.join(what)}"
     named = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords if keyword.arg == "task_queue"}
-    what = ast.unparse(call.args[0]) if call.args and "activity" in call.func.attr else ""
-    return " ".join(part for part in (call.func.attr, what, *(f"on {queue}" for queue in named.values())) if part)
+    called = ast.unparse(call.args[0]) if call.args and "activity" in call.func.attr else ""
+    return " ".join(part for part in (call.func.attr, called, *(f"on {queue}" for queue in named.values())) if part)
