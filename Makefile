@@ -13,11 +13,14 @@ help: ## list these targets
 up: runtime temporal ## run Iris on this machine; Ctrl-C stops it
 	@exec $(RUN) -m workers.cli up
 
-test: dev ## check, then every test but the long ones; faults last and by themselves, for their figures
+# Their figures are of a machine that does nothing else.
+ALONE := $(addprefix tests/faults/test_,kills.py random_kills.py power_cuts.py burst.py)
+
+test: dev ## check, then every test but the long ones, on two processes; what measures time comes last, by itself
 	@$(PYTHON) scripts/system_packages.py --install
 	@$(MAKE) --no-print-directory temporal lint
-	@$(RUN) -m pytest -n 2 --dist loadfile --ignore=tests/faults
-	@$(RUN) -m pytest tests/faults
+	@$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(ALONE))
+	@$(RUN) -m pytest $(ALONE)
 
 check: dev lint ## style, types, import contracts, spelling, and what keeps the tree honest
 	@$(RUN) -m pytest -q tests/test_*.py

@@ -19,6 +19,7 @@ import pytest
 
 from iris.store.engine import Store, open_store, sqlite_url
 from iris.store.migrate import migrate
+from tests.faults import ledger
 
 # A busy machine is no failure: benches measure time, tests do not.
 hypothesis.settings.register_profile("iris", deadline=None)
@@ -91,7 +92,11 @@ def _reason(report: pytest.TestReport) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """List at the end what was not run, and the line that makes it run."""
+    """List at the end what each family of faults did, what was not run, and the line that makes it run."""
+    if ledger.said:
+        terminalreporter.section(f"faults, appended to {ledger.RESULTS.name}/")
+        for line in ledger.said:
+            terminalreporter.line(line)
     reasons = sorted({_reason(report) for report in terminalreporter.stats.get("skipped", [])})
     if reasons:
         terminalreporter.section("not run on this machine")
@@ -107,7 +112,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         # The tracker of multiprocessing's shared memory ends with this process.
         _left_behind.extend(text for text in left if text and "resource_tracker" not in text)
     if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["left_behind"] = _left_behind
+        session.config.workeroutput |= {"left_behind": _left_behind, "faults": ledger.said}
     elif _left_behind:
         print("\nprocesses left behind by tests:", *_left_behind, sep="\n  ", file=sys.stderr)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -116,7 +121,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """A test process has ended."""
-    _left_behind.extend(getattr(node, "workeroutput", {}).get("left_behind", []))
+    output = getattr(node, "workeroutput", {})
+    _left_behind.extend(output.get("left_behind", []))
+    ledger.said.extend(output.get("faults", []))
 
 
 def _describe(child: psutil.Process) -> str:

@@ -10,17 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import ledger
 from tests.faults.strikes import Bench, bench
 from tests.faults.tracing import need_strace
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What each family did, also where its output was captured."""
-    if ledger.said:
-        terminalreporter.section(f"faults, appended to {ledger.RESULTS.name}/")
-        for line in ledger.said:
-            terminalreporter.line(line)
 
 
 @contextmanager
