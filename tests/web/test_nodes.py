@@ -110,6 +110,19 @@ async def test_node_that_comes_and_goes_is_said_once_each_time(
     assert (said.count("node is gone"), said.count("node is back")) == (1, 1)
 
 
+async def test_nothing_is_said_of_a_node_that_starts_together_with_the_api(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.sign_of_life()
+    world.clock.step_wall_us(3_600_000_000)  # all of Iris was stopped for an hour
+    await world.services.vitals.refresh()
+    world.sign_of_life()
+    world.clock.advance_s(16)
+    world.sign_of_life()
+    await world.services.vitals.refresh()
+    assert "node is" not in capsys.readouterr().out
+
+
 def row(node_id: NodeId, age_s: float) -> NodeRow:
     return NodeRow(node_id, T_US - round(age_s * S), {})
 

@@ -81,6 +81,7 @@ class Vitals:
         self._temporal = Watched("temporal", temporal.answers, clock)
         self._gpu = Watched("gpu", lambda: asyncio.to_thread(gpu.memory), clock)
         self._told_gone: set[str] = set()
+        self._began_us = clock.monotonic_us()
 
     @property
     def store(self) -> StoreVitals | None:
@@ -177,9 +178,13 @@ class Vitals:
         )
 
     def _tell_of(self, nodes: Sequence[NodeVitals]) -> None:
-        """Say once that a node is gone, and once that it is back."""
+        """Say once that a node is gone, and once that it is back.
+
+        Who was away too has not listened long enough: at a start, every node's last sign of life is an old one.
+        """
+        listened = self._clock.monotonic_us() - self._began_us > SILENT_US
         for node in nodes:
-            if not node.up and node.node_id not in self._told_gone:
+            if listened and not node.up and node.node_id not in self._told_gone:
                 self._told_gone.add(node.node_id)
                 get_logger().warning(
                     "node is gone", node_id=node.node_id, heard=format_rfc3339(node.heartbeat_us),
