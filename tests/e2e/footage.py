@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from dataclasses import dataclass
@@ -83,6 +84,46 @@ class AcceptedEvents:
     def _watch(self) -> None:
         while not self._stop.wait(0.2):
             self.look()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def used_share(volume: Path) -> float:
+    usage = shutil.disk_usage(volume)
+    return usage.used / (usage.used + usage.free)
+
+
+class Watcher:
+    """Notes from outside what is recorded, which pictures are in it, and how full the volume is; a thread."""
+
+    def __init__(self, volume: Path, camera_id: str) -> None:
+        self._volume, self._camera_id = volume, camera_id
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
+        self._seen: set[Path] = set()
+        self.numbers: list[int] = []
+        self.most_used = 0.0
+        self.error: BaseException | None = None
+
+    def look(self) -> None:
+        for path in durable_paths(self._volume, self._camera_id):
+            if path not in self._seen:
+                self.numbers += [mark.number for mark in marks_in(path)]
+                self._seen.add(path)
+
+    def _watch(self) -> None:
+        try:
+            while not self._stop.wait(0.5):
+                self.most_used = max(self.most_used, used_share(self._volume))
+                self.look()
+        except (av.FFmpegError, OSError, sqlite3.Error) as error:
+            self.error = error
 
     def __enter__(self) -> Self:
         self._thread.start()

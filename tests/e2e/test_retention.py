@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import sqlite3
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-import av
 import pytest
 
 from iris.base.sqlite import connect_readonly
 from tests.assets import skip_or_fail
 from tests.builders.filled_store import FilledStore, make_clip
-from tests.e2e.footage import durable_paths, marks_in
+from tests.e2e.footage import Watcher, used_share
 from tests.e2e.running_iris import RunningIris, wait_until
 from workers.camera_sim.scene import SceneSpec
 from workers.camera_sim.server import CameraSim
@@ -47,11 +43,6 @@ def volume(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def used_share(volume: Path) -> float:
-    usage = shutil.disk_usage(volume)
-    return usage.used / (usage.used + usage.free)
-
-
 def fill_up(file: Path) -> None:
     """Somebody else takes what is left of the volume, to the last page."""
     with file.open("wb", buffering=0) as opened:
@@ -69,41 +60,6 @@ def filled(volume: Path, share: float) -> FilledStore:
     made = FilledStore(volume, clip, make_clip(clip, CLIP_BYTES), time.time_ns() // 1000)
     made.fill(share, held_every=10)
     return made
-
-
-class Watcher:
-    """Notes from outside what is recorded, which pictures are in it, and how full the volume is; a thread."""
-
-    def __init__(self, volume: Path, camera_id: str) -> None:
-        self._volume, self._camera_id = volume, camera_id
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="watcher", daemon=True)
-        self._seen: set[Path] = set()
-        self.numbers: list[int] = []
-        self.most_used = 0.0
-        self.error: BaseException | None = None
-
-    def look(self) -> None:
-        for path in durable_paths(self._volume, self._camera_id):
-            if path not in self._seen:
-                self.numbers += [mark.number for mark in marks_in(path)]
-                self._seen.add(path)
-
-    def _watch(self) -> None:
-        try:
-            while not self._stop.wait(0.5):
-                self.most_used = max(self.most_used, used_share(self._volume))
-                self.look()
-        except (av.FFmpegError, OSError, sqlite3.Error) as error:
-            self.error = error
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
 
 def gaps(volume: Path, camera_id: str) -> list[tuple[Any, ...]]:
