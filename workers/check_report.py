@@ -15,7 +15,7 @@ _WHAT_TO_DO = {
     "deadline": "start Iris, and look at the event's workflow in Temporal's pages",
     "operation": "start Iris, and look at the workflow in Temporal's pages; ask for it again if it failed",
     "notification": "start Iris, and look at the log of the worker",
-    "orphan": "see above why nothing was moved",
+    "orphan": "see above why not all of it was moved",
 }
 _LOOK_UP = "docs/guide/check-and-repair.md says what may help"
 

@@ -2,60 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from iris.adapters.media_files import sha256_of
-from iris.adapters.media_marks import MEDIA_MARK
+from iris.adapters.media_walk import MediaFile, walk_media
 from iris.base.errors import StorageError
 from workers.check.view import CheckTask, View
 from workers.check_report import Findings
-
-# A disk of its own has this folder at its top.
-_NOT_OURS = (MEDIA_MARK, "lost+found")
-
-
-def entries(folder: Path, pattern: str) -> Iterator[Path]:
-    """What lies in a media folder and should be ours, by name."""
-    for path in sorted(folder.glob(pattern)):
-        if path.relative_to(folder).parts[0] not in _NOT_OURS:
-            yield path
 
 
 def published_files(task: CheckTask, view: View, found: Findings) -> None:
     """Rule 3, for clips and for thumbnails."""
     found.rule("orphan", "each file of clips and thumbnails belongs to an event")
-    for folder, pattern, rows in (
-        ("recordings", "*/*", view.clip_paths),
-        ("thumbnails", "*", view.thumbnail_paths),
-    ):
-        for path in entries(task.data_dir / folder, pattern):
+    for folder, rows in (("recordings", view.clip_paths), ("thumbnails", view.thumbnail_paths)):
+        for file in _walk(task, folder, "orphan", found):
             found.looked("orphan")
-            relative = path.relative_to(task.data_dir).as_posix()
-            event_id = path.name.partition(".")[0]
+            event_id = file.name.partition(".")[0]
             # A published file may wait for its row while the worker or Temporal is away, a .part is being made.
-            if relative in rows or view.unfinished(event_id) or _being_removed(view, path):
+            if file.path in rows or view.unfinished(event_id) or view.being_removed(file.parent):
                 continue
             if event_id in view.removals.buried:
-                found.problem("tombstone", f"{relative} is there, but its event was removed and its files were, too")
+                found.problem("tombstone", f"{file.path} is there, but its event was removed and its files were, too")
             else:
-                found.problem("orphan", f"{relative} belongs to no event")
+                found.problem("orphan", f"{file.path} belongs to no event")
 
 
-def _being_removed(view: View, path: Path) -> bool:
-    return view.being_removed(path.parent.name)
+def _walk(task: CheckTask, folder: str, rule: str, found: Findings) -> list[MediaFile]:
+    """What lies in a media folder and should be ours, by name: what a repair sees, and no more."""
+    try:
+        return sorted(walk_media(task.data_dir, folder, whole_folders=folder == "pending"), key=lambda file: file.path)
+    except StorageError as error:
+        found.problem(rule, str(error))
+        return []
 
 
 def kept_footage(task: CheckTask, view: View, found: Findings) -> None:
     """Rule 6."""
     found.rule("pending", "footage is kept only for events that still need it")
-    for path in entries(task.data_dir / "pending", "*"):
+    for entry in _walk(task, "pending", "pending", found):
         found.looked("pending")
-        if path.name.startswith(".link-"):
-            continue  # a start trying whether hard links work
-        if not view.unfinished(path.name):
-            why = "is finished and released" if path.name in view.terminal else "is not known"
-            found.problem("pending", f"pending/{path.name} is kept, but its event {why}")
+        if not view.unfinished(entry.name):
+            why = "is finished and released" if entry.name in view.terminal else "is not known"
+            found.problem("pending", f"{entry.path} is kept, but its event {why}")
 
 
 def segments(task: CheckTask, view: View, found: Findings) -> None:
@@ -73,10 +61,9 @@ def segments(task: CheckTask, view: View, found: Findings) -> None:
             text = _segment_problem(task, task.data_dir / row.path, row.size_bytes, row.sha256)
             if text is not None:
                 found.problem("segment", f"{row.path} {text}")
-    for path in entries(task.data_dir / "segments", "*/*"):
-        relative = path.relative_to(task.data_dir).as_posix()
-        if relative not in indexed and not _being_removed(view, path):
-            found.problem("segment", f"{relative} is in no index")
+    for file in _walk(task, "segments", "segment", found):
+        if file.path not in indexed and not view.being_removed(file.parent):
+            found.problem("segment", f"{file.path} is in no index")
 
 
 def _segment_problem(task: CheckTask, path: Path, size_bytes: int | None, sha256: str | None) -> str | None:
