@@ -248,6 +248,12 @@ class Settings(BaseSettings):
             raise ValueError("WEBHOOK_SECRET must be set where WEBHOOK_URL is: the receiver checks with it who posts")
         return self
 
+    @model_validator(mode="after")
+    def _backups_are_no_media(self) -> Self:
+        if self.keeps_own_files_in(self.backup_path):
+            raise ValueError("BACKUP_DIR must be outside DATA_DIR, or DATA_DIR/backups")
+        return self
+
     @property
     def data_path(self) -> Path:
         """DATA_DIR, absolute."""
@@ -267,6 +273,10 @@ class Settings(BaseSettings):
     def backup_path(self) -> Path:
         """Where backups go, absolute."""
         return self.data_path / "backups" if self.backup_dir is None else self.backup_dir.expanduser().resolve()
+
+    def keeps_own_files_in(self, folder: Path) -> bool:
+        """Whether it is in DATA_DIR and not its folder of backups; what others put there is taken for footage."""
+        return folder.is_relative_to(self.data_path) and not folder.is_relative_to(self.data_path / "backups")
 
     @property
     def main_database_url(self) -> str:

@@ -35,7 +35,7 @@ _SAME_DISK: Final = (
 def backup_command(arguments: argparse.Namespace) -> int:
     """Make a backup; prints where it is."""
     settings = load_settings().settings
-    target = Path(arguments.target).expanduser().resolve() if arguments.target else settings.backup_path
+    target = _target(arguments.target, settings)
     _expect_database(settings.main_database_url)
     store = open_store(settings.main_database_url)
     clock = SystemClock()
@@ -80,6 +80,18 @@ def unreadable_cameras(store: Store, data_dir: Path) -> list[tuple[str, str]]:
     with store.reading() as work:
         rows = work.cameras.all()
     return [(row.camera_id, row.name) for row in rows if not opens(row.rtsp_url_sealed, row.camera_id)]
+
+
+def _target(named: str | None, settings: Settings) -> Path:
+    """The folder of backups that is named, else that of the settings."""
+    if named is None:
+        return settings.backup_path
+    if not named.strip():
+        raise InputError("TARGET is empty; name a folder, or leave it out for BACKUP_DIR")
+    target = Path(named).expanduser().resolve()
+    if settings.keeps_own_files_in(target):
+        raise InputError(f"{target} is in DATA_DIR; name a folder outside it, or {settings.data_path / 'backups'}")
+    return target
 
 
 def _found(name: str, settings: Settings) -> Path:

@@ -94,6 +94,23 @@ def test_start_stops_with_one_sentence_when_a_value_is_invalid(
     assert str(raised.value) == sentence
 
 
+@pytest.mark.parametrize("inside", ["", "recordings/x", "segments", "backups/../node"])
+def test_start_stops_when_backups_would_lie_among_the_footage(
+    inside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("BACKUP_DIR", f"{tmp_path}/{inside}")
+    with pytest.raises(ConfigError, match=r"^BACKUP_DIR must be outside DATA_DIR, or DATA_DIR/backups$"):
+        load_settings()
+
+
+def test_backups_may_lie_in_their_folder_or_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    for folder in (tmp_path / "data" / "backups", tmp_path / "data-backups"):
+        monkeypatch.setenv("BACKUP_DIR", str(folder))
+        assert load_settings().settings.backup_path == folder
+
+
 def test_start_stops_when_the_buffer_is_too_short_for_the_preroll(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRE_SECONDS", "120")
     with pytest.raises(ConfigError, match=r"^SEGMENT_RETENTION_SECONDS must be at least .* = 126"):

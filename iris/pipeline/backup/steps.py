@@ -68,8 +68,7 @@ class BackupSteps:
             StorageError: BACKUP_DIR cannot be written.
         """
         part = self._part(name)
-        make_dir(self._place.target)
-        private_dirs(self._place.target, part / "nodes")
+        _make_folders(self._place.target, part / "nodes")
         self._alive(part)
         now_s = (part / ALIVE).stat().st_mtime
         for left in sorted(self._place.target.iterdir()):
@@ -170,6 +169,20 @@ def make_backup(steps: BackupSteps, name: str, node_id: str | None, progress: Pr
     if node_id is not None:
         steps.clips(name, progress)
     return steps.finish(name, progress)
+
+
+def _make_folders(target: Path, folder: Path) -> None:
+    """Make the folder of backups and one in it; a refusal names the whole path, since a person may have typed it."""
+    above = next(path for path in (target, *target.parents) if path.exists())
+    if not above.is_dir():
+        raise StorageError(f"{target} cannot be made: {above} is a file, no folder")
+    try:
+        make_dir(target)
+        private_dirs(target, folder)
+    except StorageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):  # of a folder that is there
+            raise StorageError(f"{target} cannot be written: {above} is no place for folders") from error
+        raise type(error)(f"{target} cannot be written: {error}") from error
 
 
 def _moved_s(part: Path) -> float:

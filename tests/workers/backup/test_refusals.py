@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from iris.base.errors import IrisError
+from iris.base.errors import InputError, IrisError, StorageError
 from iris.pipeline.backup.layout import MANIFEST
 from tests.builders.events import NODE_ID, uuid_of
 from tests.workers.backup.place import (
@@ -21,6 +22,7 @@ from tests.workers.backup.place import (
     restored,
 )
 from tests.workers.test_check_command import CAMERA, Copy
+from workers.backup_command import backup_command
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,38 @@ def test_restore_refuses_and_writes_nothing_when_the_backup_is(place: Copy, tmp_
     assert not (tmp_path / "escaped.mp4").exists()
     (tmp_path / "new").mkdir(exist_ok=True)
     assert not (tmp_path / "new" / "data" / "store.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        ("", "TARGET is empty"), (" ", "TARGET is empty"), ("{data}", "is in DATA_DIR; name a folder outside it"),
+        ("{data}/recordings/x", "recordings/x is in DATA_DIR"), ("{data}/backups/../run", "run is in DATA_DIR"),
+    ],
+)  # fmt: skip
+def test_backup_refuses_a_target_that_is_none_or_among_the_footage(
+    place: Copy, monkeypatch: pytest.MonkeyPatch, named: str, sentence: str
+) -> None:
+    monkeypatch.setenv("DATA_DIR", str(place.data_dir))
+    before = sorted(place.data_dir.rglob("*"))
+    with pytest.raises(InputError, match=sentence):
+        backup_command(argparse.Namespace(target=named.format(data=place.data_dir)))
+    assert sorted(place.data_dir.rglob("*")) == before
+
+
+def test_backup_names_the_whole_path_and_the_cause_when_its_folder_cannot_be_made(place: Copy, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    said = {}
+    for target in (tmp_path / "file" / "x" / "y", tmp_path / "file", Path("/proc/x"), Path("/proc")):
+        with pytest.raises(StorageError) as refused:
+            backed_up(place, target)
+        said[target] = str(refused.value)
+    assert list(said.values()) == [
+        f"{tmp_path}/file/x/y cannot be made: {tmp_path}/file is a file, no folder",
+        f"{tmp_path}/file cannot be made: {tmp_path}/file is a file, no folder",
+        "/proc/x cannot be written: /proc is no place for folders",
+        "/proc cannot be written: /proc is no place for folders",
+    ]
 
 
 def break_it(backup: Path, broken: Broken) -> None:
