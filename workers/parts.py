@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from iris.base.backoff import backoff_delay_s
 from iris.base.log import get_logger
+from workers.children import product_environment
 
 # The first restart is at once; a part that ran this long starts its back-off anew.
 FIRST_RESTART_S = 0.3
@@ -34,7 +35,7 @@ class Part:
         self._nice = nice
         self._ended = ended
         self._arguments = list(arguments)
-        self._environment = {**os.environ, **environment, "IRIS_PARENT_PID": str(os.getpid())}
+        self._environment = product_environment({**os.environ, **environment, "IRIS_PARENT_PID": str(os.getpid())})
         self._process: asyncio.subprocess.Process | None = None
         self._stop_asked = asyncio.Event()
         self._log = get_logger(part=name)

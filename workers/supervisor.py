@@ -36,6 +36,7 @@ from iris.domain.camera import CameraSpec, CameraState, CameraTuning
 from iris.domain.recording import ManualRecording
 from iris.domain.status import COUNTER_RESTARTS, CameraStatus
 from iris.ports import Clock
+from workers.children import product_environment
 
 # A camera whose heartbeat (one a second) is older is offline to everybody, and its process is ended as hung.
 STALE_US = 15_000_000
@@ -314,7 +315,7 @@ class CameraSupervisor:
                 sys.executable, "-m", "workers.camera",
                 str(theirs.fileno()), str(os.getpid()), str(self._data_dir),
                 pass_fds=(theirs.fileno(),), start_new_session=True, stdin=asyncio.subprocess.DEVNULL,
-                env={**_ONE_THREAD, **os.environ},
+                env=product_environment({**_ONE_THREAD, **os.environ}),
             )  # fmt: skip
         except BaseException:
             ours.close()

@@ -23,6 +23,7 @@ from typing import Final
 
 from iris.adapters.process import hold_lock
 from iris.base.errors import ConfigError
+from workers.children import product_environment
 
 # What tools/temporal pins; its server is 1.31.2. Older ones lack options that the server is started with.
 VERSION: Final = "1.8.2"
@@ -118,6 +119,7 @@ def _download(work: Path, _environment: Mapping[str, str], say: Say, tried: list
     try:
         subprocess.run(
             [sys.executable, "-m", "workers.temporal_binary", str(work)],
+            env=product_environment(os.environ),
             capture_output=True, text=True, timeout=_DOWNLOAD_LIMIT_S, check=True,
         )  # fmt: skip
     except subprocess.TimeoutExpired:

@@ -87,8 +87,12 @@ async def recording(supervisor: CameraSupervisor) -> int:
 
 
 async def test_camera_records_and_shows_its_picture_and_is_gone_when_no_longer_wanted(
-    camera: CameraSim, supervisor: CameraSupervisor, heard: Heard, tmp_path: Path
+    camera: CameraSim, supervisor: CameraSupervisor, heard: Heard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    other = tmp_path / "other"
+    (other / "workers").mkdir(parents=True)
+    (other / "workers" / "__init__.py").write_text("raise SystemExit(99)")
+    monkeypatch.chdir(other)  # a camera process finds the product in whatever folder it starts
     await supervisor.apply({CAMERA: spec_of(camera)})
     pid = await recording(supervisor)
     assert (await supervisor.snapshot(CAMERA)).startswith(b"\xff\xd8")
