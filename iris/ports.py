@@ -88,7 +88,7 @@ class SegmentIndexReader(Protocol):
         ...
 
     def first_start_us(self, camera_id: CameraId) -> int | None:
-        """When the camera's first run began; None where it never recorded."""
+        """When the camera's first run began, or the first try where it never recorded; None where it never ran."""
         ...
 
 

@@ -78,8 +78,10 @@ class CameraDbReader:
         return rows[0][0] if rows else None
 
     def first_start_us(self, camera_id: CameraId) -> int | None:
-        """When the camera's first run began; None where it never recorded."""
-        rows = self._query(camera_id, "SELECT min(started_us) FROM runs")
+        """When the camera's first run began, or the first try where it never recorded; None where it never ran."""
+        rows = self._query(
+            camera_id, "SELECT coalesce((SELECT min(started_us) FROM runs), (SELECT min(start_us) FROM gaps))"
+        )
         return rows[0][0] if rows else None
 
     def rows_after(self, camera_id: CameraId, row_id: int, limit: int) -> list[tuple[int, EventMessage]]:

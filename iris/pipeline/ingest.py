@@ -210,16 +210,17 @@ class Ingest:
         attempt = 0
         delay_s = 0.0
         while not self._stop.wait(delay_s):
-            packets_before = self._counters.packets
+            packets_before, silent_since_us = self._counters.packets, self._ports.clock.wall_us()
             error = self._one_session()
             if self._stop.stopped:
                 return
             now_us = self._ports.clock.monotonic_us()
             if self._counters.packets > packets_before:
                 lost_at_us, attempt = now_us, 0
+                silent_since_us = self._ports.clock.wall_us()
             if gap_reason(error) is not away:
                 away = gap_reason(error)
-                self._buffer.mark(Away(away, self._ports.clock.wall_us()))
+                self._buffer.mark(Away(away, silent_since_us))
             attempt += 1
             if attempt == 1 or type(error) is not type(self._error):
                 self._log.warning("camera lost", code=error.code, sentence=str(error))

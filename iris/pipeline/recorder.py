@@ -162,6 +162,8 @@ class Recorder:
                 self._finish_open(None)
                 self._missing_since_covered(self._failure_reason())
             case Away():
+                if self.covered_until_us is None and self._open is None:  # it never recorded so far
+                    self._gaps.missing_since(item.since_us, item.reason)
                 self._gaps.away(item)
             case PlacedPacket():
                 self._write(item)
