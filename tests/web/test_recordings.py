@@ -51,6 +51,14 @@ async def test_start_refuses_what_is_no_length(client: httpx.AsyncClient, camera
     assert answer.status_code == 422
 
 
+async def test_start_names_the_limit_when_asked_for_more(client: httpx.AsyncClient, camera_id: str) -> None:
+    path = f"/api/cameras/{camera_id}/record/start"
+    answer = await client.post(path, json={"max_seconds": 600.5})
+    assert answer.status_code == 422
+    assert "max_seconds can be 600 at most (MANUAL_MAX_SECONDS)" in answer.text
+    assert (await client.post(path, json={"max_seconds": 600})).status_code == 201
+
+
 async def test_start_of_a_camera_that_is_off_answers_409(client: httpx.AsyncClient, camera_id: str) -> None:
     await client.post(f"/api/cameras/{camera_id}/disable")
     answer = await client.post(f"/api/cameras/{camera_id}/record/start")

@@ -132,11 +132,14 @@ def test_access_takes_the_key_of_the_settings_then_of_the_file(tmp_path: Path) -
 
 
 def test_services_take_camera_defaults_from_the_settings(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path, pre_seconds=3, post_seconds=4, trigger_cooldown=5, detect_fps=6)
+    settings = Settings(
+        data_dir=tmp_path, pre_seconds=3, post_seconds=4, trigger_cooldown=5, detect_fps=6, manual_max_seconds=7
+    )
     services = build_services(settings)
     defaults = services.defaults
     assert (defaults.pre_seconds, defaults.post_seconds, defaults.trigger_cooldown, defaults.detect_fps) == (3, 4, 5, 6)
     assert defaults.most_pre_seconds == 114
+    assert services.manual_max_seconds == 7
     services.store.close()
 
 

@@ -46,6 +46,8 @@ class Services:
     data_dir: Path
     version: str
     defaults: CameraDefaults = CameraDefaults()
+    # Of the settings: how long a manual recording may last.
+    manual_max_seconds: float = 600.0
     # Finished backups, newest first.
     backups: Callable[[], Sequence[BackupFacts]] = tuple
     # What holds until a person sets a policy.

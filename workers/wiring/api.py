@@ -56,6 +56,7 @@ def build_services(settings: Settings) -> Services:
         data_dir=data_dir,
         version=VERSION,
         retention=settings.retention_policy(),
+        manual_max_seconds=settings.manual_max_seconds,
         defaults=CameraDefaults(
             detect_fps=settings.detect_fps,
             pre_seconds=settings.pre_seconds,

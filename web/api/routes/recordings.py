@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from starlette.concurrency import run_in_threadpool
 
-from iris.base.errors import ConflictError, NotFoundError
+from iris.base.errors import ConflictError, InputError, NotFoundError
 from iris.base.ids import CameraId
 from iris.domain.recording import ManualRecording
 from web.api.deps import NO_BODY, CameraIdDep, Responses, ServicesDep, problems
@@ -33,7 +33,11 @@ async def start_recording(
     `manual`; it survives a restart, and its clip follows when it ends.
     """
     await _expect_enabled(services, camera_id)
-    recording = await _told(services, camera_id, "start", None if body is None else body.max_seconds)
+    most_seconds = None if body is None else body.max_seconds
+    if most_seconds is not None and most_seconds > services.manual_max_seconds:
+        limit = f"max_seconds can be {services.manual_max_seconds:g} at most (MANUAL_MAX_SECONDS)"
+        raise InputError(limit, field="max_seconds")
+    recording = await _told(services, camera_id, "start", most_seconds)
     if recording is None:
         raise ConflictError("the camera did not begin to record")
     return json_answer(wire_recording(camera_id, recording), 201 if recording.fresh else 200)
