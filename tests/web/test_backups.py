@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import httpx
+import pytest
 
 from iris.domain.backup import BackupFacts
 from tests.builders.events import S
@@ -29,6 +30,14 @@ async def test_list_shows_finished_backups(world: World) -> None:
 
 async def test_list_is_empty_where_there_is_none(client: httpx.AsyncClient) -> None:
     assert (await client.get("/api/backups")).json() == {"items": []}
+
+
+@pytest.mark.parametrize("path", ["/api/backups", "/api/system/dead-letters"])
+async def test_list_refuses_parameters_when_it_has_none(client: httpx.AsyncClient, path: str) -> None:
+    refused = await client.get(path, params={"x": "1"})
+    assert refused.status_code == 422
+    assert refused.json()["detail"] == "this list takes no parameters; leave them out"
+    assert (await client.get(path)).status_code == 200
 
 
 async def test_asking_makes_one_operation_and_the_second_joins_it(client: httpx.AsyncClient) -> None:

@@ -39,6 +39,12 @@ async def _no_body(request: Request) -> None:
         raise InputError("this request takes no fields; send no body")
 
 
+async def _no_query(request: Request) -> None:
+    """As lists with parameters do: an unknown one is refused, since its sender expects it to count."""
+    if request.query_params:
+        raise InputError("this list takes no parameters; leave them out")
+
+
 def _known(text: str, kind: str) -> str:
     """An id in a path: whatever is none names nothing that exists."""
     try:
@@ -51,6 +57,7 @@ ServicesDep = Annotated[Services, Depends(_services)]
 CameraIdDep = Annotated[CameraId, Depends(_camera_id)]
 NotificationIdDep = Annotated[str, Depends(_notification_id)]
 NO_BODY = [Depends(_no_body)]
+NO_QUERY = [Depends(_no_query)]
 OperationIdDep = Annotated[str, Depends(_operation_id)]
 EventIdDep = Annotated[EventId, Depends(_event_id)]
 

@@ -12,7 +12,7 @@ from iris.domain.operation import OperationKind
 from iris.store.operations import OperationDraft, OperationRow
 from web.api.accepted import accepted
 from web.api.backup_schemas import BackupList
-from web.api.deps import NO_BODY, ServicesDep, problems
+from web.api.deps import NO_BODY, NO_QUERY, ServicesDep, problems
 from web.api.schemas import Operation
 from web.api.services import Services
 from web.api.wire import WireObject, json_answer
@@ -24,7 +24,7 @@ _MOST_DAMAGED = 20
 def backups_router() -> APIRouter:
     """The routes below /api/backups."""
     router = APIRouter(prefix="/api/backups", tags=["backups"])
-    router.get("", response_model=BackupList, responses=problems(500))(list_backups)
+    router.get("", dependencies=NO_QUERY, response_model=BackupList, responses=problems(422, 500))(list_backups)
     answers = problems(422, 503)
     router.post("", status_code=202, dependencies=NO_BODY, response_model=Operation, responses=answers)(make_backup)
     return router

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from iris.base.timebase import format_rfc3339
-from web.api.deps import ServicesDep, media, problems
+from web.api.deps import NO_QUERY, ServicesDep, media, problems
 from web.api.services import Services
 from web.api.system_schemas import DeadLetterList, DeadLetterRetry, Health, System
 from web.api.vitals import Vitals
@@ -30,7 +30,9 @@ def system_router() -> APIRouter:
     router = APIRouter(tags=["system"])
     router.get("/health", response_model=Health)(health)
     router.get("/api/system", response_model=System)(system)
-    router.get("/api/system/dead-letters", response_model=DeadLetterList, responses=problems(503))(dead_letters)
+    letters = "/api/system/dead-letters"
+    answers = problems(422, 503)
+    router.get(letters, dependencies=NO_QUERY, response_model=DeadLetterList, responses=answers)(dead_letters)
     router.post("/api/system/dead-letters/retry", response_model=DeadLetterRetry, responses=problems(503))(
         retry_dead_letters
     )
