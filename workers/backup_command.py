@@ -109,10 +109,15 @@ def _found(name: str, settings: Settings) -> Path:
 
 @contextlib.contextmanager
 def _stopped(data_dir: Path) -> Iterator[None]:
-    """Holds the locks of `iris up` and of the node, so that neither runs nor starts meanwhile."""
+    """Holds the locks of `iris up` and of the node, so that neither runs nor starts meanwhile.
+
+    What it made for that goes again where the restore fails, so that a refused one leaves no trace.
+    """
+    up_lock = data_dir / "run" / "up.lock"
+    made = [path for path in (up_lock, *up_lock.parents) if not path.exists()]
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        locks = [hold_lock(data_dir / "run" / "up.lock", patience_s=_LOCK_PATIENCE_S)]
+        locks = [hold_lock(up_lock, patience_s=_LOCK_PATIENCE_S)]
         if (data_dir / "node").is_dir():
             locks.append(hold_lock(data_dir / "node" / "lock", patience_s=_LOCK_PATIENCE_S))
     except ConflictError:
@@ -121,9 +126,19 @@ def _stopped(data_dir: Path) -> Iterator[None]:
         raise ConfigError(f"{data_dir} cannot be written: {error.strerror}") from error
     try:
         yield
+    except BaseException:
+        _unmake(made)
+        raise
     finally:
         for lock in locks:
             os.close(lock)
+
+
+def _unmake(made: list[Path]) -> None:
+    """Remove a lock and the folders around it, innermost first; a folder that holds something stays."""
+    with contextlib.suppress(OSError):
+        for path in made:
+            path.rmdir() if path.is_dir() else path.unlink()
 
 
 def _restored(settings: Settings, manifest: Manifest, report: RestoreReport) -> str:

@@ -7,6 +7,7 @@ then Iris refuses to start on the folder, and a restore that was cut off is clea
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from iris.adapters.backup_files import (
+    VanishedError,
     copy,
     fsync_dirs,
     hash_of,
@@ -26,7 +28,7 @@ from iris.adapters.backup_files import (
 from iris.adapters.media_files import fsync_dir, make_dir, translated
 from iris.adapters.media_marks import make_media_marks
 from iris.adapters.store_mark import read_mark
-from iris.base.errors import ConflictError, CorruptMediaError, InputError
+from iris.base.errors import ConflictError, CorruptMediaError, InputError, IrisError, StorageError
 from iris.base.failpoint import failpoint
 from iris.pipeline.backup.finish import verify
 from iris.pipeline.backup.layout import FileEntry, Manifest, lists_of, node_folder, open_private, read_list
@@ -88,7 +90,12 @@ def restore_backup(request: RestoreRequest, database: DatabaseTarget, progress: 
     with translated("write the mark of the store"), open_private(part / MARK) as file:
         file.write((json.dumps({"store_id": manifest.store_id, "generation": generation}) + "\n").encode())
     make_media_marks(part, manifest.store_id)
-    _restore_files(request, part, progress)
+    try:
+        _restore_files(request, part, progress)
+    except IrisError:
+        with contextlib.suppress(StorageError):  # the next restore clears it away
+            remove_tree(part)
+        raise
     failpoint("restore.after_files")
     counts = database.restore(request.backup / manifest.database.name, manifest, part, generation, request.stamp)
     failpoint("restore.after_database")
@@ -100,7 +107,10 @@ def restore_backup(request: RestoreRequest, database: DatabaseTarget, progress: 
 
 def _check_backup(request: RestoreRequest, progress: ProgressSink) -> None:
     """Everything is there with its size before anything is written; with `verify` with its hash, too."""
-    verify(request.backup, request.manifest, progress)
+    try:
+        verify(request.backup, request.manifest, progress)
+    except VanishedError as error:
+        raise CorruptMediaError(f"{error} from the backup at {request.backup}; restore another backup") from error
     folders: set[Path] = set()
     for number, (source, entry) in enumerate(_entries(request), 1):
         folder = source.parent

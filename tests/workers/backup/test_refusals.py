@@ -22,7 +22,7 @@ from tests.workers.backup.place import (
     restored,
 )
 from tests.workers.test_check_command import CAMERA, Copy
-from workers.backup_command import backup_command
+from workers.backup_command import backup_command, restore_command
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ BROKEN = [
     Broken("no backup of Iris has", "same_as", "../x"),
     Broken("no regular file", "symlink"),
     Broken("no regular file", "fifo"),
+    Broken(f"^{READY}.mp4 is gone from the backup at .*/backups/{NAME}; restore another backup$", "missing"),
     Broken("is a link", "symlinked folder"),
     Broken("bytes, its list says", "truncated"),
     Broken("not as its manifest says", "list changed"),
@@ -61,8 +62,7 @@ def test_restore_refuses_and_writes_nothing_when_the_backup_is(place: Copy, tmp_
     break_it(backup, broken)
     with pytest.raises(IrisError, match=broken.word):
         restored(backup, tmp_path / "new" / "data", verify=True)
-    left = [path for path in (tmp_path / "new").rglob("*") if path.is_file() and ".restore.part" not in str(path)]
-    assert left == []
+    assert [path for path in (tmp_path / "new").rglob("*") if path.name != "data"] == []
     assert not (tmp_path / "escaped.mp4").exists()
     (tmp_path / "new").mkdir(exist_ok=True)
     assert not (tmp_path / "new" / "data" / "store.json").exists()
@@ -100,6 +100,25 @@ def test_backup_names_the_whole_path_and_the_cause_when_its_folder_cannot_be_mad
     ]
 
 
+@pytest.mark.parametrize("how", ["missing", "twice"])
+def test_command_leaves_nothing_behind_when_it_refuses_a_backup(
+    place: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    backed_up(place, tmp_path / "backups")
+    break_it(tmp_path / "backups" / NAME, Broken("", how))
+    monkeypatch.chdir(tmp_path)
+    arguments = argparse.Namespace(
+        backup=str(tmp_path / "backups" / NAME), data_dir=str(tmp_path / "new" / "data"), force=False, verify=False
+    )
+    with pytest.raises(IrisError):
+        restore_command(arguments)
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "new" / "data").mkdir(parents=True)
+    with pytest.raises(IrisError):
+        restore_command(arguments)
+    assert list((tmp_path / "new" / "data").iterdir()) == []
+
+
 def break_it(backup: Path, broken: Broken) -> None:
     node = backup / "nodes" / NODE_ID
     clips, clip = node / "lists" / "clips.jsonl", node / "recordings" / CAMERA / f"{READY}.mp4"
@@ -117,6 +136,8 @@ def break_it(backup: Path, broken: Broken) -> None:
         case "fifo":
             clip.unlink()
             os.mkfifo(clip)
+        case "missing":
+            clip.unlink()
         case "symlinked folder":
             shutil.move(clip.parent, backup.parent / "elsewhere")
             clip.parent.symlink_to(backup.parent / "elsewhere")
