@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,7 +22,7 @@ from iris.base.errors import ConfigError
 from iris.domain.camera import CameraTuning, DetectorBackend
 from iris.retention.policy import RetentionPolicy
 from iris.setting_values import database_url as known_database
-from iris.setting_values import ip_address, lower, printable, web_address
+from iris.setting_values import ip_address, lower, printable, read_env_file, web_address
 
 ENV_FILE = Path(".env")
 # Below this likeness two names are more likely two names than one and its misspelling.
@@ -333,7 +332,7 @@ def load_settings(env_file: Path | None = ENV_FILE) -> LoadedSettings:
     Raises:
         ConfigError: One sentence that names the setting and says what is allowed; never holds a secret's value.
     """
-    in_file = _read_env_file(env_file)
+    in_file = read_env_file(env_file)
     misspelt = _misspelt(in_file)
     if misspelt:
         name, known = next(iter(misspelt.items()))
@@ -360,15 +359,6 @@ def allowed_text(field: FieldInfo) -> str:
     """What a setting allows, for people."""
     extra = field.json_schema_extra
     return str(extra["allowed"]) if isinstance(extra, dict) else ""
-
-
-def _read_env_file(env_file: Path | None) -> dict[str, str]:
-    if env_file is None or not env_file.exists():
-        return {}
-    try:
-        return {name: value or "" for name, value in dotenv_values(env_file, encoding="utf-8").items()}
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{env_file} cannot be read; it must be a UTF-8 text of NAME=value lines") from error
 
 
 def _misspelt(values: Mapping[str, str]) -> dict[str, str]:

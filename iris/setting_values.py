@@ -1,11 +1,16 @@
-"""Checks of single values of settings, before anything is started. A `ValueError` of theirs is never shown."""
+"""Reads a `.env` file and checks single values of settings. A `ValueError` of theirs is never shown."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from pathlib import Path
 
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import SecretStr
+
+from iris.base.errors import ConfigError
 
 
 def lower(value: object) -> object:
@@ -38,3 +43,22 @@ def web_address(value: SecretStr) -> SecretStr:
 def ip_address(value: str) -> str:
     """An IP address in its usual form."""
     return str(ipaddress.ip_address(value))
+
+
+def read_env_file(env_file: Path | None) -> dict[str, str]:
+    """Names and values of a `.env` file; none where there is no file.
+
+    Raises:
+        ConfigError: It cannot be read, or a line of it: the library would only log that and go on with a default.
+    """
+    if env_file is None or not env_file.exists():
+        return {}
+    try:
+        with env_file.open(encoding="utf-8") as text:
+            bad = next((binding.original for binding in parse_stream(text) if binding.error), None)
+        if bad is not None:
+            line = bad.line + bad.string[: -len(bad.string.lstrip())].count("\n")
+            raise ConfigError(f"Line {line} of {env_file} cannot be read; write it as NAME=value, both quotes closed")
+        return {name: value or "" for name, value in dotenv_values(env_file, encoding="utf-8").items()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{env_file} cannot be read; it must be a UTF-8 text of NAME=value lines") from error

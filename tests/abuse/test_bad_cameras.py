@@ -35,7 +35,7 @@ OFFLINE, STALLED, AUTH = "camera_offline", "camera_stalled", "camera_auth"
 class Fault:
     """What is done to a camera, what its status must say, and why footage is missing.
 
-    `says` is for the camera that is bad when it is added, `then` for one that turns bad while it is recorded.
+    `says` is for the camera that is bad when it is added, `then` and `reasons` for one that turns bad in recording.
     """
 
     code: str
@@ -46,6 +46,11 @@ class Fault:
     then: tuple[str, str] | None = None
     breaks_off: bool = True
     slow_line: bool = False
+
+    @property
+    def never_came(self) -> str:
+        """Why footage is missing before the first picture."""
+        return self.code if self.code in {AUTH, STALLED} else OFFLINE
 
 
 def _set(**switches: object) -> Callable[[CameraSim], None]:
@@ -230,7 +235,10 @@ def judge(cameras: Stage) -> None:
     assert cameras.gaps("well") == []
     assert holes(cameras.marks("well")) == []
     for name, fault in FAULTS.items():
-        gaps = cameras.gaps(name)
+        never_came, *gaps = cameras.gaps(name)
+        assert never_came[2] == fault.never_came, (name, never_came)
+        assert never_came[1] is not None, name
+        assert never_came[1] < gaps[0][0], (name, never_came, gaps)
         assert tuple(reason for _, _, reason in gaps) == fault.reasons, (name, gaps)
         assert all(a[1] == b[0] for a, b in pairwise(gaps)), (name, gaps)
         assert all(end is not None for _, end, _ in gaps), (name, gaps)

@@ -138,6 +138,28 @@ def test_misspelt_name_stops_the_start_in_the_file_and_warns_in_the_environment(
     assert f"{misspelt} in the environment is no setting of Iris; did you mean {meant}?" in warnings
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("this is no setting\n", 1),
+        ("PORT=8120\n# fine\n\nAPI_KEY='SECRET-not-closed\n", 4),
+        ("\n\nDETECT_FPS 3\nPORT=8120\n", 3),
+    ],
+)
+def test_line_that_cannot_be_read_stops_the_start_with_its_number_when_in_the_file(text: str, line: int) -> None:
+    path = _env_file(text)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path)
+    assert str(caught.value).startswith(f"Line {line} of .env cannot be read")
+    assert "SECRET" not in str(caught.value)
+
+
+def test_lines_are_read_when_quoted_exported_or_blank() -> None:
+    path = _env_file("\n  # note\n\nexport PORT=8131\nSSO_HEADER='X-Mail'  # note\r\nWEBHOOK_URL\n\n")
+    settings = load_settings(path).settings
+    assert (settings.port, settings.sso_header) == (8131, "X-Mail")
+
+
 def test_foreign_names_are_ignored_when_in_the_file() -> None:
     _env_file("COMPOSE_PROJECT_NAME=iris\nPOSTGRES_PASSWORD=x\nTZ=UTC\n")
     assert load_settings().warnings == ()
