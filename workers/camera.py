@@ -26,7 +26,14 @@ from iris.adapters.live_feed import (
     start_from_json,
     status_to_json,
 )
-from iris.adapters.process import cap_memory, die_with_parent, forbid_core_dumps, hold_lock, prefer_as_oom_victim
+from iris.adapters.process import (
+    cap_memory,
+    die_with_parent,
+    forbid_core_dumps,
+    hold_lock,
+    on_signals,
+    prefer_as_oom_victim,
+)
 from iris.base.errors import ConflictError, StorageError
 from iris.base.log import configure_logging, get_logger
 from iris.base.stop import StopToken
@@ -179,8 +186,7 @@ def main(arguments: list[str]) -> int:
     """Run until told to stop; the exit code says why it could not."""
     descriptor, parent_pid, data_dir = int(arguments[0]), int(arguments[1]), Path(arguments[2])
     stop = StopToken()
-    for sig in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(sig, lambda _signum, _frame: stop.stop())
+    on_signals(stop.stop, signal.SIGTERM, signal.SIGINT)
     die_with_parent(parent_pid)
     forbid_core_dumps()
     cap_memory(MEMORY_CAP_BYTES)

@@ -10,8 +10,11 @@ import fcntl
 import os
 import resource
 import signal
+import socket
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,6 +22,27 @@ from iris.base.errors import ConflictError
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
+
+
+def on_signals(act: Callable[[], None], *signals: signal.Signals) -> None:
+    """Have `act` called when one of the signals comes, in a thread of its own; call this in the main thread.
+
+    A handler runs between any two steps of the main thread, whatever lock that holds then: one that sets an event
+    while the main thread is about to wait on it waits for itself, and the process never ends.
+    """
+    readable, writable = socket.socketpair()
+    writable.setblocking(False)  # noqa: FBT003 - the library's own signature
+    signal.set_wakeup_fd(writable.fileno(), warn_on_full_buffer=False)
+
+    def listen() -> None:
+        with readable, writable:
+            while number := readable.recv(1):
+                if number[0] in signals:
+                    act()
+
+    for sig in signals:
+        signal.signal(sig, lambda _signum, _frame: None)
+    threading.Thread(target=listen, name="signals", daemon=True).start()
 
 
 def die_with_parent(parent_pid: int, sig: signal.Signals = signal.SIGTERM) -> None:

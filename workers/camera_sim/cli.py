@@ -10,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
+from iris.adapters.process import on_signals
 from workers.camera_sim.faults import SCRIPTED_FAULTS, ScriptedFault, parse_fault
 from workers.camera_sim.scene import SceneSpec
 from workers.camera_sim.script import FaultScript, parse_size
@@ -79,8 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"iris camera-sim: {error}", file=sys.stderr)  # noqa: T201 - a command speaks on its streams
         return 2
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    on_signals(stop.set, signal.SIGINT, signal.SIGTERM)
     camera.faults.without_video = arguments.no_video
     camera.faults.unknown_codec = arguments.unknown_codec
     try:
