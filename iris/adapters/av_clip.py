@@ -159,7 +159,9 @@ def _writing(target: Path, sources: Sequence[ClipSource]) -> Iterator[OutputCont
     packets = sum(source.segment.video_packet_count + source.segment.audio_packet_count for source in sources)
     index_bytes = _INDEX_BYTES + _INDEX_BYTES_PER_PACKET * packets
     with WholeFile(target, "wb") as file:
-        output = av.open(file, "w", format="mp4", options={"moov_size": str(index_bytes)}, buffer_size=_BUFFER_BYTES)
+        # By itself libavformat hands over each packet at once to a file that it did not open.
+        options = {"moov_size": str(index_bytes), "flush_packets": "0"}
+        output = av.open(file, "w", format="mp4", options=options, buffer_size=_BUFFER_BYTES)
         try:
             yield output
         except BaseException:
