@@ -42,7 +42,7 @@ from iris.pipeline.session import Session, SessionCounters
 from iris.ports import Clock, IdSource
 
 QUICK_RETRIES_US = 120 * US_PER_S
-QUICK_RETRY_S = 1.0
+QUICK_RETRY_S = 0.5
 SLOW_RETRY_S = 2.0
 # The writer looks at its buffer so often although nothing seems worth writing: the rest of what a camera sent.
 WRITER_PATIENCE_S = 1.0
@@ -331,7 +331,7 @@ def _retry_delay_s(error: CameraError, attempt: int, away_us: int, jitter: float
     """Seconds until the next try.
 
     >>> _retry_delay_s(CameraError("away"), 30, 60_000_000, 0.5)
-    1.0
+    0.5
     """
     hopeless = isinstance(error, CameraAuthError | CameraStreamError | CameraAddressError)
     if not hopeless and away_us < QUICK_RETRIES_US:

@@ -79,7 +79,7 @@ def test_every_accepted_event_ends_once_when_any_part_is_killed(tmp_path: Path, 
                         restarts.append(kill_and_start(iris))
                     else:
                         iris.kill(part)
-                    recovers(iris, camera_id)
+                    recovers(iris, camera_id, moments[part][-1])
             assert_all_ended_once(iris, accepted, camera_id)
         marks = recorded_marks(iris.data_dir, camera_id)
     outages = {part: [outage_at(marks, moment) for moment in times] for part, times in moments.items()}
@@ -99,9 +99,11 @@ def kill_and_start(iris: RunningIris) -> int:
     return moment_us
 
 
-def recovers(iris: RunningIris, camera_id: str) -> None:
+def recovers(iris: RunningIris, camera_id: str, moment_us: int) -> None:
+    """Until all is well and what came after `moment_us` is durable: the next kill takes nothing of this outage."""
     wait_until(lambda: iris.health().get("status") == "ok", 60, f"health ok: {iris.health()}")
     wait_until(lambda: iris.status(camera_id).get("state") == "recording", 30, "recording again")
+    wait_until(lambda: recorded_after(iris, camera_id, moment_us), 30, "a durable segment after it")
 
 
 def report(outages: dict[str, list[Outage]]) -> None:

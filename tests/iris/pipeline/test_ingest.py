@@ -223,8 +223,8 @@ def test_ingest_drops_a_first_pts_of_none_into_place(tmp_path: Path) -> None:
 
 def test_retry_is_every_second_for_two_minutes_and_then_rarer() -> None:
     away = CameraUnreachableError("away")
-    assert [_retry_delay_s(away, n, n * 1_000_000, 0.5) for n in (1, 60, 119)] == [1.0, 1.0, 1.0]
-    assert [_retry_delay_s(away, n, n * 1_000_000, 0.5) for n in (121, 122, 130, 500)] == [2.0, 4.0, 60.0, 60.0]
+    assert [_retry_delay_s(away, n, n * 500_000, 0.5) for n in (1, 120, 239)] == [0.5, 0.5, 0.5]
+    assert [_retry_delay_s(away, n, n * 500_000, 0.5) for n in (241, 242, 250, 500)] == [2.0, 4.0, 60.0, 60.0]
 
 
 @pytest.mark.parametrize("error", [CameraAuthError("401"), CameraStreamError("404")])
